@@ -1,0 +1,1 @@
+"""Condition expressions: the place of a later issue; empty today."""

@@ -1,0 +1,1 @@
+"""Values: relationships, rewrites, schemas, revisions, zookies, limits. No I/O, no clock."""
