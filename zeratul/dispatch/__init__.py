@@ -1,0 +1,1 @@
+"""Drives the expander against a snapshot; keeps memos; holds budgets."""

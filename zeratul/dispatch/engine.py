@@ -1,0 +1,460 @@
+"""The one door to the evaluator: a view is one snapshot of one application with its schema.
+
+Every answer of a view is as of one revision and one time. Views are cheap (microseconds) and
+short-lived: no LMDB snapshot outlives a few seconds (design §4).
+
+Decision: a view at a past revision reads past relationships under the current schema. Context: a
+page's cursor goes on at its revision; a schema change between two pages would make them speak of
+different rules. Outcome: whoever pins a revision compares ``schema_revision`` and refuses to go
+on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+
+import orjson
+
+from zeratul.dispatch.driver import Driver
+from zeratul.dispatch.explaining import explain
+from zeratul.dispatch.memos import Memos, MemoTable
+from zeratul.dispatch.naming import Naming
+from zeratul.dispatch.overlay import Overlay
+from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
+from zeratul.errors import InternalError, ZeratulError
+from zeratul.graph.check import check
+from zeratul.graph.expand import expand
+from zeratul.graph.lookup_resources import closure, held, lookup_resources
+from zeratul.graph.lookup_subjects import lookup_subjects
+from zeratul.graph.plan import Plan, compile_plan
+from zeratul.graph.requests import Budget, Subject
+from zeratul.language.openfga import compile_model, empty_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pyroaring import BitMap
+
+    from zeratul.domain.limits import Limits
+    from zeratul.domain.membership import Membership
+    from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
+    from zeratul.domain.schema import Schema
+    from zeratul.graph.answers import (
+        CheckQuestion,
+        ExpandNode,
+        Explanation,
+        ResourceAnswer,
+        SubjectAnswer,
+    )
+    from zeratul.graph.requests import Evaluation
+    from zeratul.store.interface import Snapshot, Store
+
+Answer = TypeVar("Answer")
+
+MODEL_KIND = "model"
+MODEL_ID = "current"
+"""The application's model lives in document (application, MODEL_KIND, MODEL_ID):
+``{"revision": schema revision, "model": OpenFGA JSON}``."""
+
+# Slots of names that no commit has interned yet (an application before its first write): the top
+# of the 24-bit range, never stored, so nothing matches them.
+_PROVISIONAL_SLOTS_FIRST = 0xF0_0000
+
+# LIMIT: a subject with more direct usersets than this is first looked for from the resource's
+# side.
+_HELD_USERSETS_FEW = 1_000
+# LIMIT: up to here a closure is put together from the memos of the usersets that are held; above
+# it one vectorised fixpoint is cheaper.
+_COMPOSED_USERSETS_MAX = 64
+
+
+class ApplicationState(NamedTuple):
+    """A compiled schema with its memos."""
+
+    schema: Schema
+    schema_revision: int
+    vocabulary: Vocabulary
+    plan: Plan
+    table: MemoTable
+    slots: dict[tuple[str, str], int]  # declared relations and permissions only
+
+
+class Engine:
+    """Opens views; owns compiled schemas and memos of this process. Safe to share by threads."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self.store = store
+        self.limits = limits
+        self.memos = Memos(limits.memo_bytes_max, self._documents_changed)
+        self._states: dict[int, ApplicationState] = {}
+        self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
+
+    def on_documents(self, listener: Callable[[Iterable[tuple[int, str, str]]], None]) -> None:
+        """Call ``listener`` with (application, kind, id) of documents that commits changed.
+
+        An empty call means that everything may have changed. It runs while a view is being opened,
+        before that view answers anything.
+        """
+        self._listeners.append(listener)
+
+    def view(
+        self, application: int, *, revision: int | None = None, now_ms: int | None = None
+    ) -> View:
+        """A view of the latest commit, or as of a revision and time.
+
+        Raises:
+            RevisionError: the revision is in the future or was collected.
+        """
+        snapshot = self.store.snapshot(now_ms=now_ms, revision=revision)
+        try:
+            self.memos.follow(snapshot)
+            state = self._states.get(application)
+            if state is None or state.schema_revision > snapshot.head:
+                state = self._load(application, snapshot)
+            return View(self, application, snapshot, state)
+        except BaseException:
+            snapshot.close()
+            raise
+
+    def follow(self) -> None:
+        """Learn what other processes committed, without asking anything."""
+        with self.store.snapshot() as snapshot:
+            self.memos.follow(snapshot)
+
+    def _documents_changed(self, documents: Iterable[tuple[int, str, str]]) -> None:
+        documents = list(documents)
+        if not documents:
+            self._states.clear()
+        for application, kind, _ in documents:
+            if kind == MODEL_KIND and self._states.pop(application, None) is not None:
+                self.memos.forget(application)
+        for listener in self._listeners:
+            listener(documents)
+
+    def _load(self, application: int, snapshot: Snapshot) -> ApplicationState:
+        stored = snapshot.document(application, MODEL_KIND, MODEL_ID)
+        schema_revision = 0
+        if stored is None:
+            schema = empty_schema()
+        else:
+            document = orjson.loads(stored)
+            schema_revision = document["revision"]
+            schema = compile_model(document["model"], limits=self.limits)
+        vocabulary = _complete(snapshot.vocabulary(application), schema)
+        plan = compile_plan(schema, vocabulary)
+        state = ApplicationState(
+            schema=schema,
+            schema_revision=schema_revision,
+            vocabulary=vocabulary,
+            plan=plan,
+            table=self.memos.table(application, plan),
+            slots={
+                (name, relation): vocabulary.slots[name, relation]
+                for name, definition in schema.types.items()
+                for relation in definition.relations
+            },
+        )
+        provisional = any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in vocabulary.names)
+        # INVARIANT: only a state that is true at ``applied`` is kept for later views. One with
+        # provisional slots is not: a write may intern them without touching the model.
+        if snapshot.head == self.memos.applied and not provisional:
+            self._states[application] = state
+        return state
+
+
+def _complete(vocabulary: Vocabulary, schema: Schema) -> Vocabulary:
+    """The vocabulary with provisional slots for names that are declared and not interned."""
+    missing = [
+        (name, part)
+        for name, definition in schema.types.items()
+        for part in (SELF, WILDCARD_SLOT, *definition.relations)
+        if (name, part) not in vocabulary.slots
+    ]
+    if not missing:
+        return vocabulary
+    added = {name: _PROVISIONAL_SLOTS_FIRST + index for index, name in enumerate(missing)}
+    return Vocabulary(
+        vocabulary.application,
+        {**vocabulary.slots, **added},
+        {**vocabulary.names, **{slot: name for name, slot in added.items()}},
+    )
+
+
+class View:
+    """One snapshot of one application. Use as a context manager.
+
+    Attributes:
+        application: its number.
+        snapshot: the store's snapshot, for scans and names.
+        schema: the compiled schema (built-in types included; empty model = built-ins only).
+        schema_revision: revision of the commit that set the model, 0 without one.
+        vocabulary: slots by name.
+        revision: what the answers are as of.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_engine",
+        "_state",
+        "application",
+        "revision",
+        "schema",
+        "schema_revision",
+        "snapshot",
+        "vocabulary",
+    )
+
+    def __init__(
+        self, engine: Engine, application: int, snapshot: Snapshot, state: ApplicationState
+    ) -> None:
+        self._engine = engine
+        self._state = state
+        self._deadline = time.monotonic() + engine.limits.request_timeout_s
+        self.application = application
+        self.snapshot = snapshot
+        self.schema = state.schema
+        self.schema_revision = state.schema_revision
+        self.vocabulary = state.vocabulary
+        self.revision = snapshot.revision
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.snapshot.close()
+
+    def close(self) -> None:
+        """Release the snapshot."""
+        self.snapshot.close()
+
+    def slot(self, type_name: str, relation: str) -> int:
+        """The number of a declared relation or permission.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+        """
+        found = self._state.slots.get((type_name, relation))
+        if found is None:
+            self.schema.relation(type_name, relation, field="relation", type_field="resource")
+            raise InternalError(f"`{type_name}#{relation}` has no slot")
+        return found
+
+    def check(
+        self, question: CheckQuestion, contextual: Sequence[Relationship] = ()
+    ) -> Membership:
+        """Whether the subject is a member.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the read budget is used up; nothing was decided.
+        """
+        slot = self.slot(question.resource.type, question.relation)
+        naming = Naming(self)
+        subject, node = naming.question(question)
+        source = self._overlay(naming, contextual) if contextual else None
+        return self._decide(subject, node, slot, source)
+
+    def _decide(
+        self, subject: Subject, node: int, slot: int, source: Overlay | None
+    ) -> Membership:
+        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+        evaluation = check(self._state.plan, subject, node, slot, budget)
+        return self._run(evaluation, subject, source)
+
+    def check_many(
+        self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
+    ) -> list[Membership | ZeratulError]:
+        """Answers in order; an item's own error stands in its place."""
+        naming = Naming(self)
+        naming.warm(questions)
+        source = self._overlay(naming, contextual) if contextual else None
+        answers: list[Membership | ZeratulError] = []
+        known: dict[tuple[Subject, int, int], Membership] = {}
+        for question in questions:
+            try:
+                slot = self.slot(question.resource.type, question.relation)
+                subject, node = naming.question(question)
+                key = (subject, node, slot)
+                answer = known.get(key)
+                if answer is None:
+                    answer = known[key] = self._decide(subject, node, slot, source)
+                answers.append(answer)
+            except ZeratulError as error:
+                answers.append(error)
+        return answers
+
+    def explain(
+        self,
+        question: CheckQuestion,
+        contextual: Sequence[Relationship] = (),
+        deletes: Sequence[Relationship] = (),
+    ) -> Explanation:
+        """Why or why not, bypassing memos; ``deletes`` are taken as absent.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the decision itself needs too many reads.
+        """
+        slot = self.slot(question.resource.type, question.relation)
+        naming = Naming(self)
+        subject, node = naming.question(question)
+        # Always over an overlay: memos are never asked, and suggestions are tried on top of it.
+        return explain(
+            self._state.plan,
+            subject,
+            node,
+            slot,
+            naming=naming,
+            source=self._overlay(naming, contextual, deletes),
+            run=self._run,
+            limits=self._engine.limits,
+        )
+
+    def expand(self, resource: ObjectRef, relation: str, *, subjects_max: int) -> ExpandNode:
+        """The userset's tree.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the read budget is used up.
+        """
+        limits = self._engine.limits
+        slot = self.slot(resource.type, relation)
+        naming = Naming(self)
+        node = naming.node(resource.type, resource.id)
+        evaluation = expand(
+            self._state.plan,
+            node,
+            slot,
+            subjects_max=subjects_max,
+            nodes_max=limits.explain_nodes_max,
+            budget=Budget(limits.lookup_reads_max, "lookup_reads_max"),
+        )
+        return naming.expansion(self._run(evaluation, None, None))
+
+    def lookup_resources(
+        self, subject: SubjectRef, type_name: str, relation: str
+    ) -> ResourceAnswer:
+        """Every resource of the type that the subject has the relation to.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the read budget is used up.
+        """
+        slot = self.slot(type_name, relation)
+        naming = Naming(self)
+        asked = naming.subject(subject)
+        budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
+        answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), asked, None)
+        return naming.without_provisional(answer)
+
+    def lookup_subjects(
+        self, resource: ObjectRef, relation: str, subject_type: str, subject_relation: str = ""
+    ) -> SubjectAnswer:
+        """Every subject of the form that has the relation to the resource.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the read budget is used up.
+        """
+        slot = self.slot(resource.type, relation)
+        self.schema.type(subject_type, field="subjectType")
+        if subject_relation:
+            subject_slot = self.slot(subject_type, subject_relation)
+        else:
+            subject_slot = self.vocabulary.slots[subject_type, SELF]
+        naming = Naming(self)
+        node = naming.node(resource.type, resource.id)
+        budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
+        evaluation = lookup_subjects(self._state.plan, node, slot, subject_slot, budget)
+        return self._run(evaluation, None, None)
+
+    def _overlay(
+        self, naming: Naming, added: Sequence[Relationship], removed: Sequence[Relationship] = ()
+    ) -> Overlay:
+        for relationship in added:
+            self.schema.validate_relationship(relationship, prefix="contextualRelationships.")
+        return Overlay(
+            self.snapshot,
+            [naming.row(relationship) for relationship in added],
+            [naming.row(relationship) for relationship in removed],
+        )
+
+    def _run(
+        self, evaluation: Evaluation[Answer], subject: Subject | None, source: Overlay | None
+    ) -> Answer:
+        def answer_closure(must: bool) -> dict[int, BitMap] | None:  # noqa: FBT001 - a request's key
+            if subject is None:
+                raise InternalError("a closure without a subject")
+            if source is not None:
+                return self._closure_over(source, subject)
+            return self._closure(subject, must=must)
+
+        driver = Driver(source or self.snapshot, answer_closure, self._deadline)
+        return driver.run(evaluation)
+
+    def _closure_over(self, source: Overlay, subject: Subject) -> dict[int, BitMap]:
+        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+        driver = Driver(source, _no_closure, self._deadline)
+        return driver.run(closure(self._state.plan, subject, budget))
+
+    def _closure(self, subject: Subject, *, must: bool) -> dict[int, BitMap] | None:
+        """The subject's closure, from a memo or made and kept; None if large and it may wait."""
+        found = self._memo(subject)
+        if found is not None:
+            return found[0]
+        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+        plan = self._state.plan
+        if not must and self._holds_many(subject):
+            return None
+        return self._make(plan, subject, budget)[0]
+
+    def _memo(self, subject: Subject) -> tuple[dict[int, BitMap], int | None] | None:
+        memo = self._engine.memos.get(
+            self._state.table,
+            (subject.node, subject.slot),
+            self.snapshot.revision,
+            self.snapshot.now_ms,
+        )
+        return None if memo is None else (memo.closure, memo.expires_ms)
+
+    def _holds_many(self, subject: Subject) -> bool:
+        keys = [(subject.node, subject.slot, stored) for stored in self._state.plan.closure_direct]
+        return sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW
+
+    def _make(
+        self, plan: Plan, subject: Subject, budget: Budget
+    ) -> tuple[dict[int, BitMap], int | None]:
+        """A closure and the time it ends, put together from memos where that is cheaper."""
+        driver = Driver(self.snapshot, _no_closure, self._deadline)
+        userset_subject = subject.slot in plan.closable
+        directly = {} if userset_subject else driver.run(held(plan, subject, budget))
+        expires: int | None
+        if userset_subject or sum(map(len, directly.values())) > _COMPOSED_USERSETS_MAX:
+            made = driver.run(closure(plan, subject, budget))
+            expires = self.snapshot.expires_min_ms
+        else:
+            made = {}
+            ends = []
+            for slot, nodes in directly.items():
+                for node in nodes:
+                    userset = Subject(node, slot)
+                    part, end = self._memo(userset) or self._make(plan, userset, budget)
+                    ends.append(end)
+                    for other, found in part.items():
+                        made[other] = made[other] | found if other in made else found
+            ends.append(self.snapshot.expires_min_ms)
+            expires = min((end for end in ends if end is not None), default=None)
+        self._engine.memos.put(
+            self._state.table,
+            (subject.node, subject.slot),
+            made,
+            revision=self.snapshot.revision,
+            now_ms=self.snapshot.now_ms,
+            expires_ms=expires,
+        )
+        return made, expires
+
+
+def _no_closure(_must: bool) -> dict[int, BitMap] | None:  # noqa: FBT001 - a request's key
+    raise InternalError("a closure asked for a closure")

@@ -1,0 +1,187 @@
+"""Explanations: a traced check over an overlay, its proof made minimal, suggestions tried out.
+
+A proof is checked by replay: its rows alone, over an empty store under the same plan, must give
+the same yes. A suggestion is a single relationship that, tried on top of everything, turns the no;
+the one that opens least comes first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zeratul.dispatch.overlay import NOTHING_STORED, Overlay
+from zeratul.domain.membership import Membership
+from zeratul.errors import LimitError
+from zeratul.graph.answers import Explanation, TraceNode
+from zeratul.graph.check import check
+from zeratul.graph.requests import Budget
+from zeratul.graph.trace import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from zeratul.dispatch.naming import Naming
+    from zeratul.domain.limits import Limits
+    from zeratul.graph.plan import Plan
+    from zeratul.graph.requests import Evaluation, Subject
+    from zeratul.graph.solver import Row
+    from zeratul.graph.trace import Step, Trace
+
+    T = TypeVar("T")
+    Run = Callable[[Evaluation[T], Subject, Overlay], T]
+
+# LIMIT: a proof of more rows than this is shown as found and said to be cut: making it minimal takes a
+# check for each row. (Even the shortest way may hold a row too many: another may use one row twice.)
+MINIMISED_ROWS_MAX = 300
+# LIMIT: suggestions tried, and shown.
+SUGGESTIONS_TRIED_MAX = 64
+SUGGESTIONS_SHOWN_MAX = 5
+
+
+def explain(
+    plan: Plan,
+    subject: Subject,
+    node: int,
+    slot: int,
+    *,
+    naming: Naming,
+    source: Overlay,
+    run: Run[object],
+    limits: Limits,
+) -> Explanation:
+    """Why or why not.
+
+    Raises:
+        LimitError: the decision itself needs too many reads.
+    """
+    budget = Budget(limits.explain_reads_max, "explain_reads_max")
+    traced: Trace = run(  # type: ignore[assignment]
+        trace(plan, subject, node, slot, nodes_max=limits.explain_nodes_max, budget=budget),
+        subject,
+        source,
+    )
+    proof: Sequence[Row] = ()
+    suggestions: list[Row] = []
+    cut = traced.cut
+
+    def holds(over: Overlay) -> bool:
+        """Whether the question is a yes over these rows."""
+        question = check(
+            plan, subject, node, slot, Budget(limits.check_reads_max, "check_reads_max")
+        )
+        return run(question, subject, over) is Membership.MEMBER
+
+    if traced.membership is Membership.MEMBER:
+        proof = traced.proof
+        if len(proof) <= MINIMISED_ROWS_MAX:
+            proof = _minimal(traced.proof, holds)
+        else:
+            cut = True
+    else:
+        suggestions = _suggestions(plan, subject, node, slot, source, holds)
+    return Explanation(
+        membership=traced.membership,
+        root=_named(traced.root, naming),
+        proof=tuple(naming.relationships(proof)),
+        suggestions=tuple(naming.relationships(suggestions)),
+        reads=budget.reads,
+        cut=cut,
+    )
+
+
+def _minimal(proof: list[Row], holds: Callable[[Overlay], bool]) -> list[Row]:
+    """A part of the proof from which nothing can be taken."""
+    kept = list(proof)
+    shrunk = True
+    while shrunk:  # subtracting rules are not monotone: one pass may leave something to take
+        shrunk = False
+        for row in list(kept):
+            rest = [other for other in kept if other != row]
+            if holds(Overlay(NOTHING_STORED, rest)):
+                kept = rest
+                shrunk = True
+    return kept
+
+
+def _suggestions(
+    plan: Plan,
+    subject: Subject,
+    node: int,
+    slot: int,
+    source: Overlay,
+    holds: Callable[[Overlay], bool],
+) -> list[Row]:
+    """Single rows on the resource itself that turn the no, the one that opens least first."""
+    candidates = _candidates(plan, subject, slot)
+    found: list[Row] = []
+    for stored in candidates[:SUGGESTIONS_TRIED_MAX]:
+        row = (node, stored, subject.slot, subject.node)
+        if row in source.added:
+            continue
+        try:
+            turned = holds(source.with_row(row))
+        except LimitError:
+            continue  # a suggestion is an offer; the answer stands without it
+        if turned:
+            found.append(row)
+            if len(found) == SUGGESTIONS_SHOWN_MAX:
+                break
+    return found
+
+
+def _candidates(plan: Plan, subject: Subject, slot: int) -> list[int]:
+    """Stored slots of the resource's type that take the subject, by how much they open."""
+    wanted: set[int] = set()
+    seen: set[int] = set()
+    stack = [slot]
+    while stack:
+        here = stack.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        for part in plan.bodies[here].bodies():
+            wanted.update(part.plain.get(subject.slot, ()))
+            stack.extend(part.calls)
+    return sorted(wanted, key=lambda stored: (_opens(plan, stored), stored))
+
+
+def _opens(plan: Plan, stored: int) -> int:
+    """How many relations and permissions rest on a stored slot."""
+    opened = {stored}
+    grown = True
+    while grown:
+        grown = False
+        for slot, body in plan.bodies.items():
+            if slot in opened:
+                continue
+            if any(
+                stored in part.direct or not opened.isdisjoint(part.calls)
+                for part in body.bodies()
+            ) or any(target in opened for _, _, target in body.arrows):
+                opened.add(slot)
+                grown = True
+    return len(opened)
+
+
+def _named(root: Step, naming: Naming) -> TraceNode:
+    """A trace with names for its numbers."""
+    steps: list[Step] = [root]
+    for step in steps:  # grows while it is walked
+        steps.extend(step.children)
+    nodes = {step.node for step in steps if step.node}
+    rows = [step.row for step in steps if step.row is not None]
+    objects = naming.objects(sorted(nodes))
+    relationships = dict(zip(rows, naming.relationships(rows), strict=True))
+    made: dict[int, TraceNode] = {}
+    for step in reversed(steps):
+        made[id(step)] = TraceNode(
+            kind=step.kind,
+            membership=step.membership,
+            resource=objects.get(step.node),
+            relation=naming.relation(step.slot) if step.slot else "",
+            relationship=relationships[step.row] if step.row is not None else None,
+            missed=step.missed,
+            children=[made[id(child)] for child in step.children],
+        )
+    return made[id(root)]

@@ -1,0 +1,228 @@
+"""Memos of closures that die precisely (design §3).
+
+A subject's closure rests on rows that name the subject, and on rows that name a userset in the
+closure, in slots that feed closable usersets. So a committed row kills
+
+- naming a plain subject: the memo of that subject, by key;
+- naming a userset: every memo whose own bitmap holds it; such rows are rare and logged, and each
+memo
+  tests itself against the log when it is next used;
+- naming a wildcard: all memos of the application, rarer still.
+
+INVARIANT (the rule of design §3): the revision r is read inside the snapshot; under one lock the
+changes (applied, r] are read from that snapshot and memos killed, then applied = r is published; a
+memo is used only if first <= r <= applied and it is in the table after ``applied`` was read; it is
+inserted only under the lock and if r == applied. If changes that are needed were collected, all
+die.
+A memo also lasts only over times it was made for: from its ``now`` to the earliest expiry it used.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from zeratul.errors import RevisionError
+from zeratul.store.interface import CHANGE_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyroaring import BitMap
+
+    from zeratul.graph.plan import Plan
+    from zeratul.store.interface import ChangeSet, Snapshot
+
+Closure = dict[int, "BitMap"]
+Key = tuple[int, int]  # node, slot of the subject
+
+_CHANGE = np.dtype(CHANGE_FIELDS)
+_CHANGE_ROW = struct.Struct(">BIIIIB")
+# LIMIT: below this a loop is faster than numpy's set-up.
+_LOOP_ROWS_MAX = 64
+# LIMIT: a memo tests itself against at most this many logged rows, then all start afresh.
+_LOG_LENGTH_MAX = 10_000
+
+
+class Memo(NamedTuple):
+    """A closure and where it holds."""
+
+    closure: Closure
+    first: int  # revision it was made at
+    now_ms: int
+    expires_ms: int | None
+    log_position: int
+    size: int
+
+
+class MemoTable:
+    """Memos of one application under one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.entries: dict[Key, Memo] = {}
+        self.log: list[Key] = []
+        self.log_start = 0
+        self.size = 0
+        self.closure_direct = plan.closure_direct
+        self.wildcard_slots = frozenset(plan.wildcards.values())
+        self.userset_slots = plan.closable
+
+    def touch(self, subject: int, subject_slot: int) -> None:
+        """A row that feeds a closable userset and names this subject came or went."""
+        if subject_slot in self.wildcard_slots:
+            self.clear()
+        elif subject_slot in self.userset_slots:
+            if len(self.log) >= _LOG_LENGTH_MAX:
+                self.clear()
+            self.log.append((subject, subject_slot))
+        else:
+            self.drop((subject, subject_slot))
+
+    def drop(self, key: Key) -> None:
+        """Forget one memo."""
+        memo = self.entries.pop(key, None)
+        if memo is not None:
+            self.size -= memo.size
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.entries = {}
+        self.size = 0
+        self.log_start += len(self.log)
+        self.log = []
+
+    @property
+    def log_end(self) -> int:
+        """Position behind the last logged row."""
+        return self.log_start + len(self.log)
+
+
+class Memos:
+    """All memo tables of a process, and the revision they are true up to."""
+
+    def __init__(
+        self,
+        bytes_max: int,
+        on_documents: Callable[[Iterable[tuple[int, str, str]]], None],
+    ) -> None:
+        self._lock = threading.RLock()
+        self._tables: dict[int, MemoTable] = {}
+        self._table_by_slot: dict[int, MemoTable] = {}
+        self._slots = np.empty(0, dtype=np.uint32)
+        self._bytes_max = bytes_max
+        self._on_documents = on_documents
+        self.applied = 0
+
+    def table(self, application: int, plan: Plan) -> MemoTable:
+        """A fresh table for a plan; the application's old one is forgotten."""
+        with self._lock:
+            table = self._tables[application] = MemoTable(plan)
+            self._table_by_slot = {
+                slot: known for known in self._tables.values() for slot in known.closure_direct
+            }
+            self._slots = np.array(sorted(self._table_by_slot), dtype=np.uint32)
+            return table
+
+    def forget(self, application: int) -> None:
+        """Drop an application's table."""
+        with self._lock:
+            table = self._tables.pop(application, None)
+            if table is not None:
+                table.clear()
+                for slot in table.closure_direct:
+                    self._table_by_slot.pop(slot, None)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Bring the memos up to the snapshot's revision."""
+        revision = snapshot.head
+        if revision <= self.applied:
+            return
+        with self._lock:
+            if revision <= self.applied:
+                return
+            if not self.applied:
+                self.applied = revision  # nothing was derived from anything yet
+                return
+            try:
+                for change in snapshot.changes(self.applied, revision):
+                    self._apply(change)
+            except RevisionError:
+                # Too far behind: what changed is no longer known.
+                self._on_documents(())
+                for table in self._tables.values():
+                    table.clear()
+            self.applied = revision
+
+    def _apply(self, change: ChangeSet) -> None:
+        if change.documents:
+            self._on_documents(change.documents)
+        rows = change.rows
+        if not rows or not self._table_by_slot:
+            return
+        if len(rows) <= _LOOP_ROWS_MAX * _CHANGE_ROW.size:
+            for _, _, slot, subject_slot, subject, _ in _CHANGE_ROW.iter_unpack(rows):
+                table = self._table_by_slot.get(slot)
+                if table is not None:
+                    table.touch(subject, subject_slot)
+            return
+        packed = np.frombuffer(rows, dtype=_CHANGE)
+        relevant = packed[np.isin(packed["slot"], self._slots)]
+        for slot, subject_slot, subject in zip(
+            relevant["slot"].tolist(),
+            relevant["subject_slot"].tolist(),
+            relevant["subject"].tolist(),
+            strict=True,
+        ):
+            self._table_by_slot[slot].touch(subject, subject_slot)
+
+    def get(self, table: MemoTable, key: Key, revision: int, now_ms: int) -> Memo | None:
+        """The memo, if it is true at this revision and time."""
+        applied = self.applied
+        memo = table.entries.get(key)
+        if memo is None or not memo.first <= revision <= applied:
+            return None
+        if now_ms < memo.now_ms or (memo.expires_ms is not None and now_ms >= memo.expires_ms):
+            return None
+        if memo.log_position == table.log_end:
+            return memo
+        return self._tested(table, key)
+
+    def _tested(self, table: MemoTable, key: Key) -> Memo | None:
+        """The memo after testing itself against what was logged since, or None."""
+        with self._lock:
+            memo = table.entries.get(key)
+            if memo is None:
+                return None
+            for node, slot in table.log[memo.log_position - table.log_start :]:
+                nodes = memo.closure.get(slot)
+                if nodes is not None and node in nodes:
+                    table.drop(key)
+                    return None
+            memo = memo._replace(log_position=table.log_end)
+            table.entries[key] = memo
+            return memo
+
+    def put(
+        self,
+        table: MemoTable,
+        key: Key,
+        closure: Closure,
+        *,
+        revision: int,
+        now_ms: int,
+        expires_ms: int | None,
+    ) -> None:
+        """Keep a closure made at a revision, unless history has moved on since."""
+        # Roaring bitmaps take at most about 2 bytes a node when dense, 4 with small containers.
+        size = 200 + sum(100 + 4 * len(nodes) for nodes in closure.values())
+        with self._lock:
+            if revision != self.applied or size > self._bytes_max:
+                return
+            table.drop(key)
+            while table.entries and table.size + size > self._bytes_max:
+                table.drop(next(iter(table.entries)))
+            table.entries[key] = Memo(closure, revision, now_ms, expires_ms, table.log_end, size)
+            table.size += size

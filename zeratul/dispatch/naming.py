@@ -1,0 +1,176 @@
+"""Names to numbers and back, for one view. Nothing is ever interned here.
+
+A name that no commit knows gets a number of the request's own, the same one each time it is named,
+so that an unknown subject still matches a wildcard and a contextual relationship meets its
+question.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyroaring import BitMap
+
+from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
+from zeratul.domain.vocabulary import REQUEST_NODES_FIRST, SELF, WILDCARD_SLOT
+from zeratul.errors import UnknownNameError
+from zeratul.graph.answers import ExpandNode, ResourceAnswer
+from zeratul.graph.requests import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from zeratul.dispatch.engine import View
+    from zeratul.graph.answers import CheckQuestion
+    from zeratul.graph.expand import Branch
+    from zeratul.store.interface import HasKey
+
+
+class Naming:
+    """Numbers of the names that one question speaks of."""
+
+    __slots__ = ("_known", "_own", "_slots", "_view", "_wildcards")
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._slots = view.vocabulary.slots
+        self._wildcards = view._state.plan.wildcards  # noqa: SLF001 - one package, two modules
+        self._known: dict[tuple[int, str], int] = {}
+        self._own: dict[int, tuple[int, str]] = {}
+
+    def _number(self, name: tuple[int, str], found: int | None) -> int:
+        if found is None:
+            found = REQUEST_NODES_FIRST + len(self._own)
+            self._own[found] = name
+        self._known[name] = found
+        return found
+
+    def _node(self, type_slot: int, object_id: str) -> int:
+        name = (type_slot, object_id)
+        known = self._known.get(name)
+        if known is None:
+            known = self._number(name, self._view.snapshot.node(type_slot, object_id))
+        return known
+
+    def _type_slot(self, type_name: str, field: str) -> int:
+        if type_name not in self._view.schema.types:
+            raise UnknownNameError("type", type_name, self._view.schema.types, field=field)
+        return self._slots[type_name, SELF]
+
+    def node(self, type_name: str, object_id: str) -> int:
+        """The object's node.
+
+        Raises:
+            UnknownNameError: the type is not declared.
+        """
+        return self._node(self._type_slot(type_name, "resource"), object_id)
+
+    def subject(self, reference: SubjectRef) -> Subject:
+        """The subject in numbers.
+
+        Raises:
+            UnknownNameError: its type or relation is not declared.
+        """
+        type_name, object_id, relation = reference
+        type_slot = self._type_slot(type_name, "subject")
+        node = self._node(type_slot, object_id)
+        if relation:
+            self._view.schema.relation(type_name, relation, field="subject", type_field="subject")
+            return Subject(node, self._slots[type_name, relation])
+        if object_id == WILDCARD:
+            return Subject(node, self._slots[type_name, WILDCARD_SLOT])
+        wildcard_slot = self._wildcards.get(type_slot)
+        if wildcard_slot is None:
+            return Subject(node, type_slot)
+        return Subject(node, type_slot, self._node(type_slot, WILDCARD), wildcard_slot)
+
+    def question(self, question: CheckQuestion) -> tuple[Subject, int]:
+        """(subject, resource node) of a question whose relation is known to be declared."""
+        resource = question.resource
+        return self.subject(question.subject), self._node(
+            self._slots[resource.type, SELF], resource.id
+        )
+
+    def warm(self, questions: Iterable[CheckQuestion]) -> None:
+        """Look up all names of many questions at once."""
+        wanted: dict[tuple[int, str], None] = {}
+        for question in questions:
+            for type_name, object_id in (question.resource, question.subject[:2]):
+                type_slot = self._slots.get((type_name, SELF))
+                if type_slot is not None:
+                    wanted[type_slot, object_id] = None
+        names = [name for name in wanted if name not in self._known]
+        for name, found in zip(names, self._view.snapshot.nodes(names), strict=True):
+            self._number(name, found)
+
+    def row(self, relationship: Relationship) -> HasKey:
+        """A relationship as a row key.
+
+        Raises:
+            UnknownNameError: a type or relation is not declared.
+        """
+        slot = self._view.slot(relationship.resource_type, relationship.relation)
+        subject = self.subject(relationship.subject)
+        node = self.node(relationship.resource_type, relationship.resource_id)
+        return node, slot, subject.slot, subject.node
+
+    def objects(self, nodes: Sequence[int]) -> dict[int, ObjectRef]:
+        """Node -> reference, the request's own included."""
+        stored = [node for node in nodes if node not in self._own]
+        found = dict(zip(stored, self._view.snapshot.names(stored), strict=True))
+        names = self._view.vocabulary.names
+        return {
+            node: ObjectRef(names[type_slot][0], object_id)
+            for node in nodes
+            for type_slot, object_id in (self._own.get(node) or found[node],)
+        }
+
+    def relation(self, slot: int) -> str:
+        """The relation part of a slot."""
+        return self._view.vocabulary.names[slot][1]
+
+    def relationships(self, rows: Sequence[HasKey]) -> list[Relationship]:
+        """Rows as relationships, in their order."""
+        nodes = sorted({node for row in rows for node in (row[0], row[3])})
+        objects = self.objects(nodes)
+        names = self._view.vocabulary.names
+        result = []
+        for resource, slot, subject_slot, subject in rows:
+            part = names[subject_slot][1]
+            relation = "" if part in (SELF, WILDCARD_SLOT) else part
+            result.append(
+                Relationship(*objects[resource], names[slot][1], *objects[subject], relation)
+            )
+        return result
+
+    def expansion(self, root: Branch) -> ExpandNode:
+        """An expansion with names for its numbers."""
+        branches: list[Branch] = [root]
+        for branch in branches:  # grows while it is walked
+            branches.extend(branch.children)
+        nodes = {branch.node for branch in branches}
+        nodes.update(node for branch in branches for _, node in branch.subjects)
+        objects = self.objects(sorted(nodes))
+        names = self._view.vocabulary.names
+        made: dict[int, ExpandNode] = {}
+        for branch in reversed(branches):
+            made[id(branch)] = ExpandNode(
+                kind=branch.kind,
+                resource=objects[branch.node],
+                relation=names[branch.slot][1],
+                subjects=[
+                    SubjectRef(*objects[node], "" if part in (SELF, WILDCARD_SLOT) else part)
+                    for subject_slot, node in branch.subjects
+                    for part in (names[subject_slot][1],)
+                ],
+                subjects_total=branch.subjects_total,
+                children=[made[id(child)] for child in branch.children],
+            )
+        return made[id(root)]
+
+    def without_provisional(self, answer: ResourceAnswer) -> ResourceAnswer:
+        """The answer without nodes of the request's own: an unknown userset is in itself only."""
+        if not answer.nodes or answer.nodes.max() < REQUEST_NODES_FIRST:
+            return answer
+        stored = answer.nodes - BitMap(self._own)
+        return ResourceAnswer(stored, {kind: part & stored for kind, part in answer.via.items()})

@@ -1,0 +1,317 @@
+"""Plans: a schema compiled into numbers, in the form the evaluator walks.
+
+Every slot gets a *body*: a union in normal form. Computed usersets are inlined into it as long as
+their own bodies are unions; intersections and exclusions stay operations, whose operands are
+bodies again. A body says for each form of subject which slots to look at, so a check does no name
+work.
+
+*Closable* slots are those whose membership is decided by stored rows and unions alone, all the way
+down: no arrow, intersection or exclusion. They make up a subject's closure (``closure``). All
+other usersets are boundaries, decided goal by goal.
+
+*Strata*: a slot stands above whatever it subtracts. Within a stratum everything is monotone, so
+least fixpoints exist over cyclic data; the compiler of the language refuses recursion through a
+subtraction, hence strata are finite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zeratul.domain.rewrite import Arrow, Computed, Direct, Exclusion, Intersection, Rewrite, Union
+from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT
+from zeratul.errors import InternalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from zeratul.domain.schema import Schema
+    from zeratul.domain.vocabulary import Vocabulary
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """An intersection (all operands) or an exclusion (operands[0] without operands[1])."""
+
+    is_exclusion: bool
+    operands: tuple[Body, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """A union in normal form.
+
+    Attributes:
+        covers: slots inlined here; a userset subject of such a slot on the same resource is in it.
+        direct: stored slots that it reads.
+        plain: subject slot (plain, wildcard or userset) -> stored slots that take it.
+        usersets: (stored slot, userset slot) to follow.
+        arrows: (tupleset slot, plain subject slot, target slot) to follow.
+        calls: slots of the same resource with operations in their own bodies.
+        operations: intersections and exclusions.
+    """
+
+    covers: set[int] = field(default_factory=set)
+    direct: list[int] = field(default_factory=list)
+    plain: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    usersets: list[tuple[int, int]] = field(default_factory=list)
+    arrows: list[tuple[int, int, int]] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+    def bodies(self) -> Iterator[Body]:
+        """This body and those of its operands, nested to any depth."""
+        stack = [self]
+        while stack:
+            body = stack.pop()
+            yield body
+            for operation in body.operations:
+                stack.extend(operation.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled schema.
+
+    Attributes:
+        bodies: slot -> body, for every relation and permission.
+        union_only: slots that reach no operation, through anything.
+        closable: userset slots that a closure holds.
+        closure_direct: stored slots that feed closable slots.
+        strata: slot -> stratum.
+        wildcards: plain subject slot -> wildcard slot of the type, where some relation takes it.
+    """
+
+    schema: Schema
+    vocabulary: Vocabulary
+    bodies: Mapping[int, Body]
+    union_only: frozenset[int]
+    closable: frozenset[int]
+    closure_direct: frozenset[int]
+    strata: Mapping[int, int]
+    wildcards: Mapping[int, int]
+
+
+def compile_plan(schema: Schema, vocabulary: Vocabulary) -> Plan:
+    """The plan of a schema whose names all have slots."""
+    return _Compiler(schema, vocabulary).run()
+
+
+class _Compiler:
+    def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
+        self.schema = schema
+        self.vocabulary = vocabulary
+        self.slots = vocabulary.slots
+        self.has_operation: dict[tuple[str, str], bool] = {}
+
+    def slot(self, type_name: str, relation: str) -> int:
+        found = self.slots.get((type_name, relation))
+        if found is None:
+            raise InternalError(f"`{type_name}#{relation}` has no slot")
+        return found
+
+    def run(self) -> Plan:
+        for type_name, definition in self.schema.types.items():
+            for name, relation in definition.relations.items():
+                self.has_operation[type_name, name] = _has_operation(relation.rewrite)
+        bodies: dict[int, Body] = {}
+        for type_name, definition in self.schema.types.items():
+            for name in definition.relations:
+                bodies[self.slot(type_name, name)] = self.body_of(type_name, name)
+        closable = _closable(bodies)
+        taken = {form for body in bodies.values() for part in body.bodies() for form in part.plain}
+        return Plan(
+            schema=self.schema,
+            vocabulary=self.vocabulary,
+            bodies=bodies,
+            union_only=_union_only(bodies),
+            closable=closable,
+            closure_direct=frozenset(
+                direct for slot in closable for direct in bodies[slot].direct
+            ),
+            strata=_strata(bodies),
+            wildcards={
+                self.slots[name, SELF]: self.slots[name, WILDCARD_SLOT]
+                for name in self.schema.types
+                if self.slots.get((name, WILDCARD_SLOT)) in taken
+            },
+        )
+
+    def body_of(self, type_name: str, relation: str) -> Body:
+        body = Body()
+        body.covers.add(self.slot(type_name, relation))
+        self.fill(
+            body, type_name, relation, self.schema.types[type_name].relations[relation].rewrite
+        )
+        return body
+
+    def fill(self, body: Body, type_name: str, relation: str, rewrite: Rewrite) -> None:
+        """Add a rewrite of (type, relation) to a body; unions and plain computed ones flatten."""
+        relations = self.schema.types[type_name].relations
+        stack: list[tuple[str, Rewrite]] = [(relation, rewrite)]
+        inlined = {relation}
+        while stack:
+            owner, node = stack.pop()
+            match node:
+                case Direct():
+                    self.add_direct(body, type_name, owner)
+                case Computed(target):
+                    if target in inlined:
+                        continue
+                    inlined.add(target)
+                    slot = self.slot(type_name, target)
+                    if self.has_operation[type_name, target]:
+                        body.calls.append(slot)
+                    else:
+                        body.covers.add(slot)
+                        stack.append((target, relations[target].rewrite))
+                case Arrow(tupleset, target):
+                    self.add_arrow(body, type_name, tupleset, target)
+                case Union(children):
+                    stack.extend((owner, child) for child in reversed(children))
+                case Intersection(children):
+                    body.operations.append(
+                        self.operation(type_name, owner, children, is_exclusion=False)
+                    )
+                case Exclusion(base, subtract):
+                    body.operations.append(
+                        self.operation(type_name, owner, (base, subtract), is_exclusion=True)
+                    )
+
+    def operation(
+        self,
+        type_name: str,
+        owner: str,
+        children: tuple[Rewrite, ...],
+        *,
+        is_exclusion: bool,
+    ) -> Operation:
+        operands = []
+        for child in children:
+            operand = Body()
+            self.fill(operand, type_name, owner, child)
+            operands.append(operand)
+        return Operation(is_exclusion, tuple(operands))
+
+    def add_direct(self, body: Body, type_name: str, relation: str) -> None:
+        slot = self.slot(type_name, relation)
+        if slot in body.direct:
+            return
+        body.direct.append(slot)
+        for allowed in self.schema.types[type_name].relations[relation].subjects:
+            if allowed.wildcard:
+                subject_slot = self.slot(allowed.type, WILDCARD_SLOT)
+            else:
+                subject_slot = self.slot(allowed.type, allowed.relation or SELF)
+                if allowed.relation:
+                    body.usersets.append((slot, subject_slot))
+            body.plain[subject_slot] = (*body.plain.get(subject_slot, ()), slot)
+
+    def add_arrow(self, body: Body, type_name: str, tupleset: str, target: str) -> None:
+        tupleset_slot = self.slot(type_name, tupleset)
+        for allowed in self.schema.types[type_name].relations[tupleset].subjects:
+            if allowed.wildcard or allowed.relation:
+                continue
+            if target not in self.schema.types[allowed.type].relations:
+                continue
+            step = (
+                tupleset_slot,
+                self.slot(allowed.type, SELF),
+                self.slot(allowed.type, target),
+            )
+            if step not in body.arrows:
+                body.arrows.append(step)
+
+
+def _has_operation(rewrite: Rewrite) -> bool:
+    stack = [rewrite]
+    while stack:
+        node = stack.pop()
+        match node:
+            case Intersection() | Exclusion():
+                return True
+            case Union(children):
+                stack.extend(children)
+            case _:
+                pass
+    return False
+
+
+def _follows(body: Body) -> Iterator[int]:
+    """Slots that membership in a body depends on, subtracted ones included."""
+    for part in body.bodies():
+        yield from part.calls
+        yield from (userset for _, userset in part.usersets)
+        yield from (target for _, _, target in part.arrows)
+
+
+def _union_only(bodies: Mapping[int, Body]) -> frozenset[int]:
+    tainted = {slot for slot, body in bodies.items() if body.operations or body.calls}
+    return frozenset(bodies) - _spread(tainted, bodies)
+
+
+def _closable(bodies: Mapping[int, Body]) -> frozenset[int]:
+    tainted = {
+        slot for slot, body in bodies.items() if body.operations or body.calls or body.arrows
+    }
+    used = {
+        userset
+        for body in bodies.values()
+        for part in body.bodies()
+        for _, userset in part.usersets
+    }
+    return frozenset(used) - _spread(tainted, bodies)
+
+
+def _spread(tainted: set[int], bodies: Mapping[int, Body]) -> set[int]:
+    """``tainted`` and every slot that depends on one of it."""
+    dependents: dict[int, list[int]] = {}
+    for slot, body in bodies.items():
+        for followed in _follows(body):
+            dependents.setdefault(followed, []).append(slot)
+    spread = set(tainted)
+    stack = list(tainted)
+    while stack:
+        for dependent in dependents.get(stack.pop(), ()):
+            if dependent not in spread:
+                spread.add(dependent)
+                stack.append(dependent)
+    return spread
+
+
+def _strata(bodies: Mapping[int, Body]) -> dict[int, int]:
+    strata = dict.fromkeys(bodies, 0)
+    # The language refuses recursion through a subtraction, so this settles; the bound guards it.
+    for _ in range(len(bodies) + 1):
+        changed = False
+        for slot, body in bodies.items():
+            stratum = _stratum(body, strata)
+            if stratum > strata[slot]:
+                strata[slot] = stratum
+                changed = True
+        if not changed:
+            return strata
+    raise InternalError("the schema recurses through an exclusion")
+
+
+def _stratum(body: Body, strata: Mapping[int, int]) -> int:
+    highest = 0
+    stack = [(body, 0)]
+    while stack:
+        part, above = stack.pop()
+        for slot in part.calls:
+            highest = max(highest, strata[slot] + above)
+        for _, userset in part.usersets:
+            highest = max(highest, strata[userset] + above)
+        for _, _, target in part.arrows:
+            highest = max(highest, strata[target] + above)
+        for operation in part.operations:
+            if operation.is_exclusion:
+                base, subtract = operation.operands
+                stack.append((base, above))
+                stack.append((subtract, above + 1))
+                highest = max(highest, above + 1)
+            else:
+                stack.extend((operand, above) for operand in operation.operands)
+    return highest

@@ -1,0 +1,75 @@
+"""What an evaluation may ask for: a closed set of batched reads.
+
+Theory of operation: an evaluation is one generator. It yields ``(read, keys)`` and is sent the
+answers in the keys' order; it returns its outcome. In one round it asks at most once for each kind
+of read, for all of its frontier. Drivers (``zeratul.dispatch.driver``) are a few lines.
+
+Keys and answers are those of ``zeratul.store.interface.Snapshot``, in numbers:
+
+    HAS               (resource, slot, subject slot, subject)   -> bool
+    SUBJECTS          (resource, slot, subject slot)            -> bitmap of subjects
+    RESOURCES         (subject, subject slot, slot)             -> bitmap of resources
+    MEETS             (resource, slot, subject slot, bitmap)    -> one common node, or None
+    SUBJECTS_OF_ALL   (bitmap of resources, slot, subject slot) -> bitmap of subjects
+    RESOURCES_OF_ALL  (bitmap of subjects, subject slot, slot)  -> bitmap of resources
+    SUBJECT_COUNTS    (resource, slot, subject slot)            -> upper bound of their number
+    CLOSURE           True: must be answered; False: may be declined with None
+                      -> usersets the evaluation's subject is in (slot -> bitmap), see ``closure``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from zeratul.errors import LimitError
+
+HAS, SUBJECTS, RESOURCES, MEETS, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SUBJECT_COUNTS, CLOSURE = (
+    range(8)
+)
+
+Answer = TypeVar("Answer")
+Request: TypeAlias = tuple[int, Any]
+Evaluation: TypeAlias = Generator[Request, Any, Answer]
+
+
+class Subject(NamedTuple):
+    """Who is asked about, in numbers.
+
+    Attributes:
+        node: the object's node (or one of the request's own where no commit interned it).
+        slot: (type, "") for a plain subject, (type, relation) for a userset, (type, "*") wildcard.
+        wildcard_node: node of the type's ``*`` for a plain subject, else None; matches too.
+        wildcard_slot: slot (type, "*"), 0 without one.
+    """
+
+    node: int
+    slot: int
+    wildcard_node: int | None = None
+    wildcard_slot: int = 0
+
+
+class Budget:
+    """Counts adjacency reads (keys plus rows) and ends an evaluation that takes too many."""
+
+    __slots__ = ("limit", "name", "reads")
+
+    def __init__(self, limit: int, name: str) -> None:
+        self.limit = limit
+        self.name = name
+        self.reads = 0
+
+    def spend(self, reads: int) -> None:
+        """Count reads.
+
+        Raises:
+            LimitError: the budget is used up; the evaluation has no outcome.
+        """
+        self.reads += reads
+        if self.reads > self.limit:
+            raise LimitError(
+                self.name,
+                self.limit,
+                f"the question needs more than {self.limit:,} reads ({self.name})",
+                help="ask about a narrower resource or subject, or raise the limit",
+            )
