@@ -427,7 +427,7 @@ class View:
     ) -> tuple[dict[int, BitMap], int | None]:
         """A closure and the time it ends, put together from memos where that is cheaper."""
         driver = Driver(self.snapshot, _no_closure, self._deadline)
-        userset_subject = subject.slot in plan.closable
+        userset_subject = subject.slot in plan.bodies
         directly = {} if userset_subject else driver.run(held(plan, subject, budget))
         expires: int | None
         if userset_subject or sum(map(len, directly.values())) > _COMPOSED_USERSETS_MAX:

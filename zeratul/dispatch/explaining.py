@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Run = Callable[[Evaluation[T], Subject, Overlay], T]
 
-# LIMIT: a proof of more rows than this is shown as found and said to be cut: making it minimal takes a
-# check for each row. (Even the shortest way may hold a row too many: another may use one row twice.)
+# LIMIT: a proof of more rows than this is shown as found and said to be cut: making it minimal
+# takes a check for each row. (Even the shortest way may hold a row too many: another way may use
+# one row twice.)
 MINIMISED_ROWS_MAX = 300
 # LIMIT: suggestions tried, and shown.
 SUGGESTIONS_TRIED_MAX = 64

@@ -121,7 +121,7 @@ class Schema:
             return
         if not relation.subjects:
             raise SubjectNotAllowedError(
-                f"`{relationship.resource_type}#{relation.name}` is computed and cannot be written",
+                f"`{relationship.resource_type}#{relation.name}` is computed, not written",
                 field=prefix + "relation",
             )
         allowed = ", ".join(f"`{subject}`" for subject in relation.subjects)
