@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyroaring import BitMap
 
     from zeratul.dispatch.overlay import Overlay
-    from zeratul.graph.requests import Evaluation
+    from zeratul.graph.requests import Closure, Evaluation, Subject
     from zeratul.store.interface import Snapshot
 
 Answer = TypeVar("Answer")
@@ -30,7 +30,7 @@ class Driver:
     def __init__(
         self,
         snapshot: Snapshot | Overlay,
-        closure: Callable[[bool], dict[int, BitMap] | None],
+        closure: Callable[[tuple[Subject, bool]], Closure | None],
         deadline_s: float | None = None,
     ) -> None:
         def subjects_of_all(keys: Sequence[tuple[BitMap, int, int]]) -> list[BitMap]:

@@ -18,17 +18,18 @@ import orjson
 
 from zeratul.dispatch.driver import Driver
 from zeratul.dispatch.explaining import explain
-from zeratul.dispatch.memos import Memos, MemoTable
+from zeratul.dispatch.memos import Memo, Memos, MemoTable
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.overlay import Overlay
 from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
-from zeratul.errors import InternalError, ZeratulError
+from zeratul.errors import InternalError, LimitError, ZeratulError
 from zeratul.graph.check import check
+from zeratul.graph.check_many import check_many
 from zeratul.graph.expand import expand
 from zeratul.graph.lookup_resources import closure, held, lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
 from zeratul.graph.plan import Plan, compile_plan
-from zeratul.graph.requests import Budget, Subject
+from zeratul.graph.requests import Budget, Closure, Subject
 from zeratul.language.openfga import compile_model, empty_schema
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ _HELD_USERSETS_FEW = 1_000
 # LIMIT: up to here a closure is put together from the memos of the usersets that are held; above
 # it one vectorised fixpoint is cheaper.
 _COMPOSED_USERSETS_MAX = 64
+# LIMIT: a closure is made wide when it has answered this often, and dropped from that if it takes
+# more reads than this: then walking up from the resource is cheaper.
+_USES_BEFORE_WIDE = 4
+_WIDE_READS_MAX = 20_000
+
+
+_Asked = tuple[Subject, int, int]
+"""A question in numbers: subject, resource node, slot."""
 
 
 class ApplicationState(NamedTuple):
@@ -260,7 +269,7 @@ class View:
     ) -> Membership:
         budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
         evaluation = check(self._state.plan, subject, node, slot, budget)
-        return self._run(evaluation, subject, source)
+        return self._run(evaluation, source)
 
     def check_many(
         self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
@@ -269,20 +278,55 @@ class View:
         naming = Naming(self)
         naming.warm(questions)
         source = self._overlay(naming, contextual) if contextual else None
-        answers: list[Membership | ZeratulError] = []
-        known: dict[tuple[Subject, int, int], Membership] = {}
-        for question in questions:
+        errors: dict[int, ZeratulError] = {}
+        asked: dict[int, _Asked] = {}
+        for index, question in enumerate(questions):
             try:
                 slot = self.slot(question.resource.type, question.relation)
-                subject, node = naming.question(question)
-                key = (subject, node, slot)
-                answer = known.get(key)
-                if answer is None:
-                    answer = known[key] = self._decide(subject, node, slot, source)
-                answers.append(answer)
+                asked[index] = (*naming.question(question), slot)
             except ZeratulError as error:
-                answers.append(error)
-        return answers
+                errors[index] = error
+        decided = self._decide_many(dict.fromkeys(asked.values()), source)
+        return [
+            errors[index] if index in errors else decided[asked[index]]
+            for index in range(len(questions))
+        ]
+
+    def _decide_many(
+        self, questions: Iterable[_Asked], source: Overlay | None
+    ) -> dict[_Asked, Membership | ZeratulError]:
+        """Each different question once: together where that is possible, alone where not."""
+        decided: dict[_Asked, Membership | ZeratulError] = {}
+        alone: list[_Asked] = []
+        together: list[_Asked] = []
+        closures: dict[Subject, Closure | None] = {}
+        for question in questions:
+            subject, _, slot = question
+            if slot not in self._state.plan.union_only:
+                alone.append(question)
+                continue
+            if subject not in closures:
+                closures[subject] = self._answer_closure((subject, False), source)
+            (alone if closures[subject] is None else together).append(question)
+        batch = [
+            (question[0], known, question[1], question[2])
+            for question in together
+            for known in (closures[question[0]],)
+            if known is not None
+        ]
+        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+        try:
+            answers = self._run(check_many(self._state.plan, batch, budget), source)
+            decided.update(zip(together, answers, strict=True))
+        except LimitError:
+            alone.extend(together)  # each with a budget of its own
+        for question in alone:
+            subject, node, slot = question
+            try:
+                decided[question] = self._decide(subject, node, slot, source)
+            except ZeratulError as error:
+                decided[question] = error
+        return decided
 
     def explain(
         self,
@@ -330,7 +374,7 @@ class View:
             nodes_max=limits.explain_nodes_max,
             budget=Budget(limits.lookup_reads_max, "lookup_reads_max"),
         )
-        return naming.expansion(self._run(evaluation, None, None))
+        return naming.expansion(self._run(evaluation, None))
 
     def lookup_resources(
         self, subject: SubjectRef, type_name: str, relation: str
@@ -345,7 +389,7 @@ class View:
         naming = Naming(self)
         asked = naming.subject(subject)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
-        answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), asked, None)
+        answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), None)
         return naming.without_provisional(answer)
 
     def lookup_subjects(
@@ -367,7 +411,7 @@ class View:
         node = naming.node(resource.type, resource.id)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
         evaluation = lookup_subjects(self._state.plan, node, slot, subject_slot, budget)
-        return self._run(evaluation, None, None)
+        return self._run(evaluation, None)
 
     def _overlay(
         self, naming: Naming, added: Sequence[Relationship], removed: Sequence[Relationship] = ()
@@ -380,71 +424,48 @@ class View:
             [naming.row(relationship) for relationship in removed],
         )
 
-    def _run(
-        self, evaluation: Evaluation[Answer], subject: Subject | None, source: Overlay | None
-    ) -> Answer:
-        def answer_closure(must: bool) -> dict[int, BitMap] | None:  # noqa: FBT001 - a request's key
-            if subject is None:
-                raise InternalError("a closure without a subject")
-            if source is not None:
-                return self._closure_over(source, subject)
-            return self._closure(subject, must=must)
-
-        driver = Driver(source or self.snapshot, answer_closure, self._deadline)
+    def _run(self, evaluation: Evaluation[Answer], source: Overlay | None) -> Answer:
+        driver = Driver(
+            source or self.snapshot,
+            lambda request: self._answer_closure(request, source),
+            self._deadline,
+        )
         return driver.run(evaluation)
 
-    def _closure_over(self, source: Overlay, subject: Subject) -> dict[int, BitMap]:
+    def _answer_closure(
+        self, request: tuple[Subject, bool], source: Overlay | None
+    ) -> Closure | None:
+        subject, must = request
+        if source is not None:
+            return self._closure_over(source, subject)
+        return self._closure(subject, must=must)
+
+    def _closure_over(self, source: Overlay, subject: Subject) -> Closure:
         budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
         driver = Driver(source, _no_closure, self._deadline)
         return driver.run(closure(self._state.plan, subject, budget))
 
-    def _closure(self, subject: Subject, *, must: bool) -> dict[int, BitMap] | None:
+    def _closure(self, subject: Subject, *, must: bool) -> Closure | None:
         """The subject's closure, from a memo or made and kept; None if large and it may wait."""
-        found = self._memo(subject)
-        if found is not None:
-            return found[0]
-        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
-        plan = self._state.plan
+        memo = self._memo(subject)
+        if memo is not None:
+            if memo.may_widen and memo.uses >= _USES_BEFORE_WIDE:
+                memo.may_widen = False
+                return self._widen(subject) or memo.closure
+            return memo.closure
         if not must and self._holds_many(subject):
             return None
-        return self._make(plan, subject, budget)[0]
+        return self._make(subject)[0]
 
-    def _memo(self, subject: Subject) -> tuple[dict[int, BitMap], int | None] | None:
-        memo = self._engine.memos.get(
+    def _memo(self, subject: Subject) -> Memo | None:
+        return self._engine.memos.get(
             self._state.table,
             (subject.node, subject.slot),
             self.snapshot.revision,
             self.snapshot.now_ms,
         )
-        return None if memo is None else (memo.closure, memo.expires_ms)
 
-    def _holds_many(self, subject: Subject) -> bool:
-        keys = [(subject.node, subject.slot, stored) for stored in self._state.plan.closure_direct]
-        return sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW
-
-    def _make(
-        self, plan: Plan, subject: Subject, budget: Budget
-    ) -> tuple[dict[int, BitMap], int | None]:
-        """A closure and the time it ends, put together from memos where that is cheaper."""
-        driver = Driver(self.snapshot, _no_closure, self._deadline)
-        userset_subject = subject.slot in plan.bodies
-        directly = {} if userset_subject else driver.run(held(plan, subject, budget))
-        expires: int | None
-        if userset_subject or sum(map(len, directly.values())) > _COMPOSED_USERSETS_MAX:
-            made = driver.run(closure(plan, subject, budget))
-            expires = self.snapshot.expires_min_ms
-        else:
-            made = {}
-            ends = []
-            for slot, nodes in directly.items():
-                for node in nodes:
-                    userset = Subject(node, slot)
-                    part, end = self._memo(userset) or self._make(plan, userset, budget)
-                    ends.append(end)
-                    for other, found in part.items():
-                        made[other] = made[other] | found if other in made else found
-            ends.append(self.snapshot.expires_min_ms)
-            expires = min((end for end in ends if end is not None), default=None)
+    def _keep(self, subject: Subject, made: Closure, expires: int | None) -> None:
         self._engine.memos.put(
             self._state.table,
             (subject.node, subject.slot),
@@ -453,8 +474,58 @@ class View:
             now_ms=self.snapshot.now_ms,
             expires_ms=expires,
         )
+
+    def _widen(self, subject: Subject) -> Closure | None:
+        """A wide closure, kept; None where it would be too large."""
+        budget = Budget(_WIDE_READS_MAX, "check_reads_max")
+        driver = Driver(self.snapshot, _no_closure, self._deadline)
+        try:
+            made = driver.run(closure(self._state.plan, subject, budget, wide=True))
+        except LimitError:
+            return None  # the narrow one answers as well, goal by goal
+        self._keep(subject, made, self.snapshot.expires_min_ms)
+        return made
+
+    def _holds_many(self, subject: Subject) -> bool:
+        keys = [(subject.node, subject.slot, stored) for stored in self._state.plan.closure_direct]
+        return sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW
+
+    def _make(self, subject: Subject) -> tuple[Closure, int | None]:
+        """A narrow closure and the time it ends, put together from memos where that is cheaper."""
+        plan = self._state.plan
+        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+        driver = Driver(self.snapshot, _no_closure, self._deadline)
+        is_userset = subject.slot in plan.bodies
+        directly = {} if is_userset else driver.run(held(plan, subject, budget))
+        if is_userset or sum(map(len, directly.values())) > _COMPOSED_USERSETS_MAX:
+            made = driver.run(closure(plan, subject, budget))
+            expires = self.snapshot.expires_min_ms
+        else:
+            made, expires = self._compose(directly)
+        made = made._replace(wide=not plan.containers)
+        self._keep(subject, made, expires)
         return made, expires
 
+    def _compose(self, directly: dict[int, BitMap]) -> tuple[Closure, int | None]:
+        """The closure of a subject from those of the usersets it is directly in."""
+        sets: dict[int, BitMap] = {}
+        ends = []
+        for slot, nodes in directly.items():
+            for node in nodes:
+                userset = Subject(node, slot)
+                memo = self._memo(userset)
+                part, end = (
+                    (memo.closure, memo.expires_ms) if memo is not None else self._make(userset)
+                )
+                ends.append(end)
+                for other in self._state.plan.closable:
+                    found = part.sets.get(other)
+                    if found is not None:
+                        sets[other] = sets[other] | found if other in sets else found
+        ends.append(self.snapshot.expires_min_ms)
+        expires = min((end for end in ends if end is not None), default=None)
+        return Closure(sets, wide=False), expires
 
-def _no_closure(_must: bool) -> dict[int, BitMap] | None:  # noqa: FBT001 - a request's key
+
+def _no_closure(_request: tuple[Subject, bool]) -> Closure | None:
     raise InternalError("a closure asked for a closure")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zeratul.graph.trace import Step, Trace
 
     T = TypeVar("T")
-    Run = Callable[[Evaluation[T], Subject, Overlay], T]
+    Run = Callable[[Evaluation[T], Overlay], T]
 
 # LIMIT: a proof of more rows than this is shown as found and said to be cut: making it minimal
 # takes a check for each row. (Even the shortest way may hold a row too many: another way may use
@@ -59,7 +59,6 @@ def explain(
     budget = Budget(limits.explain_reads_max, "explain_reads_max")
     traced: Trace = run(  # type: ignore[assignment]
         trace(plan, subject, node, slot, nodes_max=limits.explain_nodes_max, budget=budget),
-        subject,
         source,
     )
     proof: Sequence[Row] = ()
@@ -71,7 +70,7 @@ def explain(
         question = check(
             plan, subject, node, slot, Budget(limits.check_reads_max, "check_reads_max")
         )
-        return run(question, subject, over) is Membership.MEMBER
+        return run(question, over) is Membership.MEMBER
 
     if traced.membership is Membership.MEMBER:
         proof = traced.proof

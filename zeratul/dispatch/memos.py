@@ -1,10 +1,12 @@
 """Memos of closures that die precisely (design §3).
 
 A subject's closure rests on rows that name the subject, and on rows that name a userset in the
-closure, in slots that feed closable usersets. So a committed row kills
+closure, in slots that feed closable usersets. Wide closures rest on rows of
+tuplesets as well. So a committed row kills
 
 - naming a plain subject: the memo of that subject, by key;
-- naming a userset: every memo whose own bitmap holds it; such rows are rare and logged, and each
+- naming a userset, or in a tupleset an object: every memo whose own bitmap holds it; such rows are
+  rare and logged, and each
 memo
   tests itself against the log when it is next used;
 - naming a wildcard: all memos of the application, rarer still.
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,12 +33,10 @@ from zeratul.store.interface import CHANGE_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pyroaring import BitMap
-
     from zeratul.graph.plan import Plan
+    from zeratul.graph.requests import Closure
     from zeratul.store.interface import ChangeSet, Snapshot
 
-Closure = dict[int, "BitMap"]
 Key = tuple[int, int]  # node, slot of the subject
 
 _CHANGE = np.dtype(CHANGE_FIELDS)
@@ -47,15 +47,40 @@ _LOOP_ROWS_MAX = 64
 _LOG_LENGTH_MAX = 10_000
 
 
-class Memo(NamedTuple):
-    """A closure and where it holds."""
+class Memo:
+    """A closure and where it holds.
 
-    closure: Closure
-    first: int  # revision it was made at
-    now_ms: int
-    expires_ms: int | None
-    log_position: int
-    size: int
+    Attributes:
+        first: revision it was made at.
+        now_ms, expires_ms: times it holds for, from the first on and before the second.
+        log_position: logged rows before it are in it or do not touch it.
+        uses: how often it answered; a memo that earns it is made wide.
+        may_widen: whether that was not tried yet.
+    """
+
+    __slots__ = (
+        "closure",
+        "expires_ms",
+        "first",
+        "log_position",
+        "may_widen",
+        "now_ms",
+        "size",
+        "uses",
+    )
+
+    def __init__(
+        self, closure: Closure, first: int, now_ms: int, expires_ms: int | None, log_position: int
+    ) -> None:
+        self.closure = closure
+        self.first = first
+        self.now_ms = now_ms
+        self.expires_ms = expires_ms
+        self.log_position = log_position
+        self.uses = 0
+        self.may_widen = not closure.wide
+        # Roaring bitmaps take at most about 2 bytes a node when dense, 4 with small containers.
+        self.size = 300 + sum(100 + 4 * len(nodes) for nodes in closure.sets.values())
 
 
 class MemoTable:
@@ -66,20 +91,29 @@ class MemoTable:
         self.log: list[Key] = []
         self.log_start = 0
         self.size = 0
-        self.closure_direct = plan.closure_direct
-        self.wildcard_slots = frozenset(plan.wildcards.values())
-        self.userset_slots = plan.closable
+        self.watched = plan.fed_by_subject | frozenset(plan.fed_by_arrow)
+        self._fed_by_subject = plan.fed_by_subject
+        self._fed_by_arrow = plan.fed_by_arrow
+        self._wildcard_slots = frozenset(plan.wildcards.values())
+        self._relation_slots = frozenset(plan.bodies)
 
-    def touch(self, subject: int, subject_slot: int) -> None:
-        """A row that feeds a closable userset and names this subject came or went."""
-        if subject_slot in self.wildcard_slots:
+    def touch(self, slot: int, subject: int, subject_slot: int) -> None:
+        """A row in a watched slot, naming this subject, came or went."""
+        for target in self._fed_by_arrow.get(slot, ()):
+            self._log((subject, target))
+        if slot not in self._fed_by_subject:
+            return
+        if subject_slot in self._wildcard_slots:
             self.clear()
-        elif subject_slot in self.userset_slots:
-            if len(self.log) >= _LOG_LENGTH_MAX:
-                self.clear()
-            self.log.append((subject, subject_slot))
+        elif subject_slot in self._relation_slots:
+            self._log((subject, subject_slot))
         else:
             self.drop((subject, subject_slot))
+
+    def _log(self, key: Key) -> None:
+        if len(self.log) >= _LOG_LENGTH_MAX:
+            self.clear()
+        self.log.append(key)
 
     def drop(self, key: Key) -> None:
         """Forget one memo."""
@@ -121,7 +155,7 @@ class Memos:
         with self._lock:
             table = self._tables[application] = MemoTable(plan)
             self._table_by_slot = {
-                slot: known for known in self._tables.values() for slot in known.closure_direct
+                slot: known for known in self._tables.values() for slot in known.watched
             }
             self._slots = np.array(sorted(self._table_by_slot), dtype=np.uint32)
             return table
@@ -132,7 +166,7 @@ class Memos:
             table = self._tables.pop(application, None)
             if table is not None:
                 table.clear()
-                for slot in table.closure_direct:
+                for slot in table.watched:
                     self._table_by_slot.pop(slot, None)
 
     def follow(self, snapshot: Snapshot) -> None:
@@ -166,7 +200,7 @@ class Memos:
             for _, _, slot, subject_slot, subject, _ in _CHANGE_ROW.iter_unpack(rows):
                 table = self._table_by_slot.get(slot)
                 if table is not None:
-                    table.touch(subject, subject_slot)
+                    table.touch(slot, subject, subject_slot)
             return
         packed = np.frombuffer(rows, dtype=_CHANGE)
         relevant = packed[np.isin(packed["slot"], self._slots)]
@@ -176,7 +210,7 @@ class Memos:
             relevant["subject"].tolist(),
             strict=True,
         ):
-            self._table_by_slot[slot].touch(subject, subject_slot)
+            self._table_by_slot[slot].touch(slot, subject, subject_slot)
 
     def get(self, table: MemoTable, key: Key, revision: int, now_ms: int) -> Memo | None:
         """The memo, if it is true at this revision and time."""
@@ -186,24 +220,24 @@ class Memos:
             return None
         if now_ms < memo.now_ms or (memo.expires_ms is not None and now_ms >= memo.expires_ms):
             return None
-        if memo.log_position == table.log_end:
-            return memo
-        return self._tested(table, key)
+        if memo.log_position != table.log_end and not self._passes_log(table, key, memo):
+            return None
+        memo.uses += 1
+        return memo
 
-    def _tested(self, table: MemoTable, key: Key) -> Memo | None:
-        """The memo after testing itself against what was logged since, or None."""
+    def _passes_log(self, table: MemoTable, key: Key, memo: Memo) -> bool:
+        """Whether nothing logged since touches the memo; otherwise it is dropped."""
         with self._lock:
-            memo = table.entries.get(key)
-            if memo is None:
-                return None
+            if table.entries.get(key) is not memo:
+                return False
+            sets = memo.closure.sets
             for node, slot in table.log[memo.log_position - table.log_start :]:
-                nodes = memo.closure.get(slot)
+                nodes = sets.get(slot)
                 if nodes is not None and node in nodes:
                     table.drop(key)
-                    return None
-            memo = memo._replace(log_position=table.log_end)
-            table.entries[key] = memo
-            return memo
+                    return False
+            memo.log_position = table.log_end
+            return True
 
     def put(
         self,
@@ -216,13 +250,12 @@ class Memos:
         expires_ms: int | None,
     ) -> None:
         """Keep a closure made at a revision, unless history has moved on since."""
-        # Roaring bitmaps take at most about 2 bytes a node when dense, 4 with small containers.
-        size = 200 + sum(100 + 4 * len(nodes) for nodes in closure.values())
         with self._lock:
-            if revision != self.applied or size > self._bytes_max:
+            memo = Memo(closure, revision, now_ms, expires_ms, table.log_end)
+            if revision != self.applied or memo.size > self._bytes_max:
                 return
             table.drop(key)
-            while table.entries and table.size + size > self._bytes_max:
+            while table.entries and table.size + memo.size > self._bytes_max:
                 table.drop(next(iter(table.entries)))
-            table.entries[key] = Memo(closure, revision, now_ms, expires_ms, table.log_end, size)
-            table.size += size
+            table.entries[key] = memo
+            table.size += memo.size

@@ -62,8 +62,9 @@ class TraceNode:
         kind: ``relation`` (a goal: resource#relation), ``relationship`` (a stored fact, or on a no
             one that is not there), ``follow`` (a stored fact that leads to the goal below it: a
             userset or an arrow), ``union`` (an operand), ``intersection``, ``exclusion`` (its base
-            first, then what it takes away), ``itself`` (the subject is this very userset), ``seen``
-            (shown elsewhere in the tree), ``cut`` (the explanation's limit was reached here).
+            first, then what it takes away), ``itself`` (the subject is this very userset),
+            ``seen`` (shown elsewhere in the tree), ``cut`` (the explanation's limit was reached
+            here).
         membership: what this part came to.
         resource, relation: the goal, for ``relation`` and ``seen``.
         relationship: the fact, for ``relationship`` and ``follow``.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyroaring import BitMap
 
     from zeratul.graph.plan import Body, Plan
-    from zeratul.graph.requests import Budget, Evaluation, Subject
+    from zeratul.graph.requests import Budget, Closure, Evaluation, Subject
 
 # LIMIT: usersets followed from the resource's side before the subject's closure is built after
 # all.
@@ -53,15 +53,16 @@ def check(
 class _Round:
     """What one round of a union check reads."""
 
-    __slots__ = ("follow", "has", "targets", "usersets")
+    __slots__ = ("follow", "has", "led", "targets")
 
     def __init__(self) -> None:
         self.has: list[tuple[int, int, int, int]] = []
-        self.usersets: list[tuple[int, int, int]] = []
+        # (node, stored slot, subject slot, slot to ask of the subjects): usersets and arrows.
+        self.led: list[tuple[int, int, int, int]] = []
         self.follow: list[tuple[int, int, int]] = []
         self.targets: list[int] = []
 
-    def look(self, node: int, body: Body, subject: Subject, closable: frozenset[int]) -> bool:
+    def look(self, node: int, body: Body, subject: Subject) -> bool:
         """Collect the reads of one goal; whether the subject is that very userset."""
         subject_node, subject_slot, wildcard_node, wildcard_slot = subject
         if node == subject_node and subject_slot in body.covers:
@@ -72,49 +73,27 @@ class _Round:
         if wildcard_node is not None:
             for stored in plain.get(wildcard_slot, ()):
                 self.has.append((node, stored, wildcard_slot, wildcard_node))
-        for stored, userset in body.usersets:
-            if userset in closable:
-                self.usersets.append((node, stored, userset))
-            else:
-                self.go(node, stored, userset, userset)
-        for tupleset, object_slot, target in body.arrows:
-            self.go(node, tupleset, object_slot, target)
+        for stored, form, target in body.led:
+            self.led.append((node, stored, form, target))
         return False
-
-    def go(self, node: int, stored: int, form: int, target: int) -> None:
-        """Ask what rows of this form name, to look at their ``target`` next."""
-        self.follow.append((node, stored, form))
-        self.targets.append(target)
-
-    def meets(self, closure: dict[int, BitMap]) -> list[tuple[int, int, int, BitMap]]:
-        """Usersets to test against a closure; those the subject is in none of are left out."""
-        return [
-            (node, stored, userset, closure[userset])
-            for node, stored, userset in self.usersets
-            if userset in closure
-        ]
-
-    def size(self) -> int:
-        """Keys it reads."""
-        return len(self.has) + len(self.usersets) + len(self.follow)
 
 
 def _check_union(
     plan: Plan, subject: Subject, node: int, slot: int, budget: Budget
 ) -> Evaluation[Membership]:
     """The first hit decides: every reachable body is a plain union."""
-    usersets = _Usersets()
+    usersets = _Usersets(plan, subject)
     seen = {(node, slot)}
     frontier = [(node, slot)]
     while frontier:
         reads = _Round()
         for goal, goal_slot in frontier:
-            if reads.look(goal, plan.bodies[goal_slot], subject, plan.closable):
+            if reads.look(goal, plan.bodies[goal_slot], subject):
                 return _MEMBER
-        budget.spend(reads.size())
+        budget.spend(len(reads.has) + len(reads.led))
         if reads.has and True in (yield HAS, reads.has):
             return _MEMBER
-        if reads.usersets and (yield from usersets.meet(reads)):
+        if reads.led and (yield from usersets.meet(reads)):
             return _MEMBER
         frontier = []
         if reads.follow:
@@ -124,34 +103,50 @@ def _check_union(
 
 
 class _Usersets:
-    """How usersets on resources are tested: by the subject's closure, or one by one.
+    """How what rows lead to is tested: by the subject's closure, or one by one.
 
     A closure that is large and not there yet is declined at first; then usersets are followed from
     the resource's side until there are too many of those as well.
     """
 
-    __slots__ = ("asked", "closure", "followed")
+    __slots__ = ("asked", "closure", "followed", "plan", "subject")
 
-    def __init__(self) -> None:
-        self.closure: dict[int, BitMap] | None = None
+    def __init__(self, plan: Plan, subject: Subject) -> None:
+        self.plan = plan
+        self.subject = subject
+        self.closure: Closure | None = None
         self.asked = False
         self.followed = 0
 
     def meet(self, reads: _Round) -> Evaluation[bool]:
-        """Whether the subject is in one of the round's usersets; else they may be followed."""
+        """Whether the subject is in something the round leads to; the rest is to be followed."""
+        closable = self.plan.closable
         if not self.asked:
             self.asked = True
-            self.closure = yield CLOSURE, False
+            self.closure = yield CLOSURE, (self.subject, False)
         if self.closure is None:
-            self.followed += sum((yield SUBJECT_COUNTS, reads.usersets))
+            counted = [led[:3] for led in reads.led if led[3] in closable]
+            self.followed += sum((yield SUBJECT_COUNTS, counted)) if counted else 0
             if self.followed > FOLLOWED_USERSETS_MAX:
-                self.closure = yield CLOSURE, True
-        if self.closure is not None:
-            meets = reads.meets(self.closure)
-            return bool(meets) and any(met is not None for met in (yield MEETS, meets))
-        for node, stored, userset in reads.usersets:
-            reads.go(node, stored, userset, userset)
-        return False
+                self.closure = yield CLOSURE, (self.subject, True)
+        meets = self._split(reads)
+        return bool(meets) and any(met is not None for met in (yield MEETS, meets))
+
+    def _split(self, reads: _Round) -> list[tuple[int, int, int, BitMap]]:
+        """What the closure can tell; everything else goes to ``reads.follow``."""
+        meets: list[tuple[int, int, int, BitMap]] = []
+        closure = self.closure
+        for node, stored, form, target in reads.led:
+            if closure is not None and (
+                target in self.plan.closable or (closure.wide and target in self.plan.containers)
+            ):
+                inside = closure.sets.get(target)
+                if inside is not None:
+                    meets.append((node, stored, form, inside))
+            else:
+                reads.follow.append((node, stored, form))
+                reads.targets.append(target)
+        return meets
 
 
 def _next(

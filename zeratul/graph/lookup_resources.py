@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap
 
 from zeratul.graph.answers import ResourceAnswer
-from zeratul.graph.requests import RESOURCES, RESOURCES_OF_ALL, Budget
+from zeratul.graph.requests import RESOURCES, RESOURCES_OF_ALL, Closure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from zeratul.graph.answers import Via
     from zeratul.graph.plan import Body, Plan
-    from zeratul.graph.requests import Evaluation, Subject
+    from zeratul.graph.requests import Budget, Evaluation, Subject
 
 
 class _Edge:
@@ -205,13 +205,16 @@ class Reach:
             yield self.edges[target, subject_slot, tupleset].out
 
 
-def closure(plan: Plan, subject: Subject, budget: Budget) -> Evaluation[dict[int, BitMap]]:
-    """Closable usersets the subject is in: slot -> nodes; slots without any are left out.
+def closure(
+    plan: Plan, subject: Subject, budget: Budget, *, wide: bool = False
+) -> Evaluation[Closure]:
+    """Usersets the subject is in: closable ones, and containers if it shall be ``wide``.
 
-    A userset subject of a closable slot is in itself.
+    A userset subject is in itself.
     """
-    sets = yield from Reach(plan, subject, budget).solve(plan.closable)
-    return {slot: nodes for slot, nodes in sets.items() if nodes}
+    roots = plan.closable | plan.containers if wide else plan.closable
+    sets = yield from Reach(plan, subject, budget).solve(roots)
+    return Closure({slot: nodes for slot, nodes in sets.items() if nodes}, wide)
 
 
 def held(plan: Plan, subject: Subject, budget: Budget) -> Evaluation[dict[int, BitMap]]:

@@ -48,6 +48,7 @@ class Body:
         plain: subject slot (plain, wildcard or userset) -> stored slots that take it.
         usersets: (stored slot, userset slot) to follow.
         arrows: (tupleset slot, plain subject slot, target slot) to follow.
+        led: usersets and arrows in one form: (stored slot, subject slot, slot to ask there).
         calls: slots of the same resource with operations in their own bodies.
         operations: intersections and exclusions.
     """
@@ -57,6 +58,7 @@ class Body:
     plain: dict[int, tuple[int, ...]] = field(default_factory=dict)
     usersets: list[tuple[int, int]] = field(default_factory=list)
     arrows: list[tuple[int, int, int]] = field(default_factory=list)
+    led: list[tuple[int, int, int]] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
 
@@ -78,7 +80,10 @@ class Plan:
         bodies: slot -> body, for every relation and permission.
         union_only: slots that reach no operation, through anything.
         closable: userset slots that a closure holds.
+        containers: further slots that a wide closure holds.
         closure_direct: stored slots that feed closable slots.
+        fed_by_subject: stored slots that feed closable slots or containers.
+        fed_by_arrow: tupleset slot -> targets; a row of it feeds containers through these.
         strata: slot -> stratum.
         wildcards: plain subject slot -> wildcard slot of the type, where some relation takes it.
     """
@@ -88,7 +93,10 @@ class Plan:
     bodies: Mapping[int, Body]
     union_only: frozenset[int]
     closable: frozenset[int]
+    containers: frozenset[int]
     closure_direct: frozenset[int]
+    fed_by_subject: frozenset[int]
+    fed_by_arrow: Mapping[int, tuple[int, ...]]
     strata: Mapping[int, int]
     wildcards: Mapping[int, int]
 
@@ -119,17 +127,24 @@ class _Compiler:
         for type_name, definition in self.schema.types.items():
             for name in definition.relations:
                 bodies[self.slot(type_name, name)] = self.body_of(type_name, name)
+        union_only = _union_only(bodies)
         closable = _closable(bodies)
+        containers = frozenset(_led_to(bodies)) & union_only - closable
         taken = {form for body in bodies.values() for part in body.bodies() for form in part.plain}
         return Plan(
             schema=self.schema,
             vocabulary=self.vocabulary,
             bodies=bodies,
-            union_only=_union_only(bodies),
+            union_only=union_only,
             closable=closable,
+            containers=containers,
             closure_direct=frozenset(
                 direct for slot in closable for direct in bodies[slot].direct
             ),
+            fed_by_subject=frozenset(
+                direct for slot in closable | containers for direct in bodies[slot].direct
+            ),
+            fed_by_arrow=_fed_by_arrow(bodies, containers),
             strata=_strata(bodies),
             wildcards={
                 self.slots[name, SELF]: self.slots[name, WILDCARD_SLOT]
@@ -206,6 +221,7 @@ class _Compiler:
                 subject_slot = self.slot(allowed.type, allowed.relation or SELF)
                 if allowed.relation:
                     body.usersets.append((slot, subject_slot))
+                    body.led.append((slot, subject_slot, subject_slot))
             body.plain[subject_slot] = (*body.plain.get(subject_slot, ()), slot)
 
     def add_arrow(self, body: Body, type_name: str, tupleset: str, target: str) -> None:
@@ -222,6 +238,7 @@ class _Compiler:
             )
             if step not in body.arrows:
                 body.arrows.append(step)
+                body.led.append(step)
 
 
 def _has_operation(rewrite: Rewrite) -> bool:
@@ -262,6 +279,24 @@ def _closable(bodies: Mapping[int, Body]) -> frozenset[int]:
         for _, userset in part.usersets
     }
     return frozenset(used) - _spread(tainted, bodies)
+
+
+def _led_to(bodies: Mapping[int, Body]) -> Iterator[int]:
+    """Slots that usersets and arrows lead to."""
+    for body in bodies.values():
+        for part in body.bodies():
+            yield from (userset for _, userset in part.usersets)
+            yield from (target for _, _, target in part.arrows)
+
+
+def _fed_by_arrow(
+    bodies: Mapping[int, Body], containers: frozenset[int]
+) -> dict[int, tuple[int, ...]]:
+    found: dict[int, set[int]] = {}
+    for slot in containers:
+        for tupleset, _, target in bodies[slot].arrows:
+            found.setdefault(tupleset, set()).add(target)
+    return {tupleset: tuple(sorted(targets)) for tupleset, targets in found.items()}
 
 
 def _spread(tainted: set[int], bodies: Mapping[int, Body]) -> set[int]:

@@ -13,16 +13,19 @@ Keys and answers are those of ``zeratul.store.interface.Snapshot``, in numbers:
     SUBJECTS_OF_ALL   (bitmap of resources, slot, subject slot) -> bitmap of subjects
     RESOURCES_OF_ALL  (bitmap of subjects, subject slot, slot)  -> bitmap of resources
     SUBJECT_COUNTS    (resource, slot, subject slot)            -> upper bound of their number
-    CLOSURE           True: must be answered; False: may be declined with None
-                      -> usersets the evaluation's subject is in (slot -> bitmap), see ``closure``
+    CLOSURE           one (subject, whether it must be answered), not a list
+                      -> ``Closure``, or None where it need not be and would be large
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from zeratul.errors import LimitError
+
+if TYPE_CHECKING:
+    from pyroaring import BitMap
 
 HAS, SUBJECTS, RESOURCES, MEETS, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SUBJECT_COUNTS, CLOSURE = (
     range(8)
@@ -47,6 +50,18 @@ class Subject(NamedTuple):
     slot: int
     wildcard_node: int | None = None
     wildcard_slot: int = 0
+
+
+class Closure(NamedTuple):
+    """Usersets a subject is in.
+
+    Attributes:
+        sets: slot -> nodes; a slot without any is left out.
+        wide: whether ``plan.containers`` are in it, besides ``plan.closable``.
+    """
+
+    sets: dict[int, BitMap]
+    wide: bool
 
 
 class Budget:

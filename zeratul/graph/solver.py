@@ -14,20 +14,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyroaring import BitMap
+
 from zeratul.domain.membership import Membership
 from zeratul.graph.requests import CLOSURE, HAS, MEETS, SUBJECTS
 
 if TYPE_CHECKING:
-    from pyroaring import BitMap
-
     from zeratul.graph.plan import Body, Plan
-    from zeratul.graph.requests import Budget, Evaluation, Subject
+    from zeratul.graph.requests import Budget, Closure, Evaluation, Subject
 
 Row = tuple[int, int, int, int]
 """A stored fact: resource, slot, subject slot, subject."""
 
 _MEMBER = Membership.MEMBER
 _NOT_MEMBER = Membership.NOT_MEMBER
+_NOTHING = BitMap()
 
 # LIMIT: usersets of one row set that a trace lists although the subject is in none of them.
 TRACED_MISSES_MAX = 10
@@ -98,30 +99,31 @@ class Solver:
         self.budget = budget
         self.tracing = tracing
         self.settled: dict[tuple[int, int], Cell] = {}
-        self._closure: dict[int, BitMap] | None = None
+        self._closure: Closure | None = None
 
     def solve(self, roots: list[Cell]) -> Evaluation[list[Cell]]:
         """The roots, decided; stops early once all of them are MEMBER."""
         yield from _System(self, roots).run()
         return roots
 
-    def closure(self) -> Evaluation[dict[int, BitMap]]:
+    def closure(self) -> Evaluation[Closure]:
         """The subject's closure, asked for once."""
         if self._closure is None:
-            self._closure = yield CLOSURE, True
+            self._closure = yield CLOSURE, (self.subject, True)
         return self._closure
 
 
 class _Frontier:
     """Reads of one round, with the cells they are for."""
 
-    __slots__ = ("follow", "follow_for", "has", "has_for", "usersets", "usersets_for")
+    __slots__ = ("follow", "follow_for", "has", "has_for", "led", "led_for")
 
     def __init__(self) -> None:
         self.has: list[Row] = []
         self.has_for: list[Cell] = []
-        self.usersets: list[tuple[int, int, int]] = []
-        self.usersets_for: list[Cell] = []
+        # (node, stored slot, subject slot, slot to ask of the subjects) a closure may answer.
+        self.led: list[tuple[int, int, int, int]] = []
+        self.led_for: list[Cell] = []
         self.follow: list[tuple[int, int, int]] = []
         self.follow_for: list[tuple[Cell, int]] = []
 
@@ -157,16 +159,11 @@ class _System:
             for cell in cells:
                 if cell.body is not None and cell.value is not _MEMBER:
                     self._look(cell, cell.body, frontier)
-        self.solver.budget.spend(
-            looked_at + len(frontier.has) + len(frontier.usersets) + len(frontier.follow)
-        )
+        self.solver.budget.spend(looked_at + len(frontier.has) + len(frontier.led))
         if frontier.has:
             yield from self._rows(frontier)
-        if frontier.usersets:
-            if self.solver.tracing:
-                yield from self._trace_usersets(frontier)
-            else:
-                yield from self._meet_usersets(frontier)
+        if frontier.led:
+            yield from self._led(frontier)
         if frontier.follow:
             yield from self._follow(frontier)
 
@@ -184,16 +181,9 @@ class _System:
             for stored in body.plain.get(subject.wildcard_slot, ()):
                 frontier.has.append((node, stored, subject.wildcard_slot, subject.wildcard_node))
                 frontier.has_for.append(cell)
-        for stored, userset in body.usersets:
-            if userset in self.plan.closable:
-                frontier.usersets.append((node, stored, userset))
-                frontier.usersets_for.append(cell)
-            else:
-                frontier.follow.append((node, stored, userset))
-                frontier.follow_for.append((cell, userset))
-        for tupleset, object_slot, target in body.arrows:
-            frontier.follow.append((node, tupleset, object_slot))
-            frontier.follow_for.append((cell, target))
+        for stored, form, target in body.led:
+            frontier.led.append((node, stored, form, target))
+            frontier.led_for.append(cell)
         for called in body.calls:
             self._rest_on(cell, node, called, None)
         for operation in body.operations:
@@ -221,36 +211,51 @@ class _System:
             if present:
                 self._rise(cell, _MEMBER, Link(row, None))
 
-    def _meet_usersets(self, frontier: _Frontier) -> Evaluation[None]:
+    def _led(self, frontier: _Frontier) -> Evaluation[None]:
+        """Let the closure tell what it can; the rest is followed."""
         closure = yield from self.solver.closure()
-        keys = []
-        cells = []
-        for (node, stored, userset), cell in zip(
-            frontier.usersets, frontier.usersets_for, strict=True
-        ):
-            if cell.value is not _MEMBER and userset in closure:
-                keys.append((node, stored, userset, closure[userset]))
-                cells.append(cell)
-        if keys:
-            for cell, met in zip(cells, (yield MEETS, keys), strict=True):
-                if met is not None:
-                    self._rise(cell, _MEMBER)
+        known: list[tuple[int, int, int, BitMap]] = []
+        targets: list[int] = []
+        cells: list[Cell] = []
+        for (node, stored, form, target), cell in zip(frontier.led, frontier.led_for, strict=True):
+            if cell.value is _MEMBER:
+                continue
+            if target in self.plan.closable or (closure.wide and target in self.plan.containers):
+                inside = closure.sets.get(target, _NOTHING)
+                if inside or self.solver.tracing:
+                    known.append((node, stored, form, inside))
+                    targets.append(target)
+                    cells.append(cell)
+            else:
+                frontier.follow.append((node, stored, form))
+                frontier.follow_for.append((cell, target))
+        if not known:
+            return
+        if self.solver.tracing:
+            yield from self._trace(known, targets, cells)
+            return
+        for cell, met in zip(cells, (yield MEETS, known), strict=True):
+            if met is not None:
+                self._rise(cell, _MEMBER)
 
-    def _trace_usersets(self, frontier: _Frontier) -> Evaluation[None]:
-        """Follow the usersets the subject is in, so that the way through them is known."""
-        closure = yield from self.solver.closure()
-        answers = yield SUBJECTS, frontier.usersets
-        for (node, stored, userset), cell, nodes in zip(
-            frontier.usersets, frontier.usersets_for, answers, strict=True
+    def _trace(
+        self,
+        known: list[tuple[int, int, int, BitMap]],
+        targets: list[int],
+        cells: list[Cell],
+    ) -> Evaluation[None]:
+        """Follow what the subject is in, so that the way through it is known."""
+        answers = yield SUBJECTS, [key[:3] for key in known]
+        for (node, stored, form, inside), target, cell, nodes in zip(
+            known, targets, cells, answers, strict=True
         ):
             self.solver.budget.spend(len(nodes))
-            inside = nodes & closure[userset] if userset in closure else nodes - nodes
-            for group in inside:
-                self._rest_on(cell, group, userset, (node, stored, userset, group))
+            for reached in nodes & inside:
+                self._rest_on(cell, reached, target, (node, stored, form, reached))
             outside = nodes - inside
             cell.missed += len(outside)
-            for group in outside[:TRACED_MISSES_MAX]:
-                cell.looked.append(Link((node, stored, userset, group), None, present=False))
+            for reached in outside[:TRACED_MISSES_MAX]:
+                cell.looked.append(Link((node, stored, form, reached), None, present=False))
 
     def _follow(self, frontier: _Frontier) -> Evaluation[None]:
         answers = yield SUBJECTS, frontier.follow

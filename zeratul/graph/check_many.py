@@ -1,0 +1,141 @@
+"""Check many questions at once: shared closures, one batch of reads a round for all of them.
+
+The rounds are those of ``graph.check``; every goal carries the number of its question. Only
+questions that reach no operation are asked here, and only with subjects whose closure is at hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zeratul.domain.membership import Membership
+from zeratul.graph.requests import HAS, MEETS, SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyroaring import BitMap
+
+    from zeratul.graph.plan import Plan
+    from zeratul.graph.requests import Budget, Closure, Evaluation, Subject
+
+Question = tuple["Subject", "Closure", int, int]
+"""Subject, its closure, resource node, slot."""
+
+_Goal = tuple[int, int, int]
+"""Number of the question, node, slot."""
+
+
+def check_many(
+    plan: Plan, questions: Sequence[Question], budget: Budget
+) -> Evaluation[list[Membership]]:
+    """Whether each subject is in its node#slot, in order.
+
+    Raises:
+        LimitError: the read budget is used up; nothing was decided.
+    """
+    answers = [Membership.NOT_MEMBER] * len(questions)
+    batch = _Batch(plan, questions, answers, budget)
+    frontier = [(index, node, slot) for index, (_, _, node, slot) in enumerate(questions)]
+    batch.seen.update(frontier)
+    while frontier:
+        frontier = yield from batch.round(frontier)
+    return answers
+
+
+class _Batch:
+    """Questions with their answers so far; ``seen`` are goals looked at."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        questions: Sequence[Question],
+        answers: list[Membership],
+        budget: Budget,
+    ) -> None:
+        self.plan = plan
+        self.questions = questions
+        self.answers = answers
+        self.budget = budget
+        self.seen: set[_Goal] = set()
+
+    def round(self, frontier: list[_Goal]) -> Evaluation[list[_Goal]]:
+        """Look at all goals; the goals one step on."""
+        answers = self.answers
+        has, owners = self._rows(frontier)
+        self.budget.spend(len(has))
+        if has:
+            for index, present in zip(owners, (yield HAS, has), strict=True):
+                if present:
+                    answers[index] = Membership.MEMBER
+        open_goals = [goal for goal in frontier if not answers[goal[0]]]
+        meets, met_by, follow, led = self._led(open_goals)
+        self.budget.spend(len(meets) + len(follow))
+        if meets:
+            for index, met in zip(met_by, (yield MEETS, meets), strict=True):
+                if met is not None:
+                    answers[index] = Membership.MEMBER
+        if not follow:
+            return []
+        return self._next(led, (yield SUBJECTS, follow))
+
+    def _rows(self, frontier: list[_Goal]) -> tuple[list[tuple[int, int, int, int]], list[int]]:
+        """Rows that would name a goal's subject, with the number of the question."""
+        keys: list[tuple[int, int, int, int]] = []
+        owners: list[int] = []
+        bodies = self.plan.bodies
+        for index, node, slot in frontier:
+            subject_node, subject_slot, wildcard_node, wildcard_slot = self.questions[index][0]
+            body = bodies[slot]
+            if node == subject_node and subject_slot in body.covers:
+                self.answers[index] = Membership.MEMBER
+                continue
+            for stored in body.plain.get(subject_slot, ()):
+                keys.append((node, stored, subject_slot, subject_node))
+                owners.append(index)
+            if wildcard_node is not None:
+                for stored in body.plain.get(wildcard_slot, ()):
+                    keys.append((node, stored, wildcard_slot, wildcard_node))
+                    owners.append(index)
+        return keys, owners
+
+    def _led(
+        self, goals: list[_Goal]
+    ) -> tuple[
+        list[tuple[int, int, int, BitMap]],
+        list[int],
+        list[tuple[int, int, int]],
+        list[tuple[int, int]],
+    ]:
+        """What closures can tell (with the question), and what is to be followed (with target)."""
+        meets: list[tuple[int, int, int, BitMap]] = []
+        met_by: list[int] = []
+        follow: list[tuple[int, int, int]] = []
+        led: list[tuple[int, int]] = []
+        closable, containers = self.plan.closable, self.plan.containers
+        for index, node, slot in goals:
+            sets, wide = self.questions[index][1]
+            for stored, form, target in self.plan.bodies[slot].led:
+                if target in closable or (wide and target in containers):
+                    inside = sets.get(target)
+                    if inside is not None:
+                        meets.append((node, stored, form, inside))
+                        met_by.append(index)
+                else:
+                    follow.append((node, stored, form))
+                    led.append((index, target))
+        return meets, met_by, follow, led
+
+    def _next(self, led: list[tuple[int, int]], answers: list[BitMap]) -> list[_Goal]:
+        """Goals of open questions not looked at before."""
+        frontier: list[_Goal] = []
+        for (index, target), nodes in zip(led, answers, strict=True):
+            if not nodes or self.answers[index]:
+                continue
+            self.budget.spend(len(nodes))
+            for node in nodes:
+                goal = (index, node, target)
+                if goal not in self.seen:
+                    self.seen.add(goal)
+                    frontier.append(goal)
+        return frontier
