@@ -1,0 +1,1 @@
+"""The slow, obvious model that the engine is compared with."""

@@ -1,0 +1,1 @@
+"""Schema compilers: OpenFGA's JSON model in, `domain.schema.Schema` out."""
