@@ -157,7 +157,7 @@ class Engine:
             schema_revision=schema_revision,
             vocabulary=vocabulary,
             plan=plan,
-            table=self.memos.table(application, plan),
+            table=MemoTable(plan),
             slots={
                 (name, relation): vocabulary.slots[name, relation]
                 for name, definition in schema.types.items()
@@ -167,8 +167,12 @@ class Engine:
         provisional = any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in vocabulary.names)
         # INVARIANT: only a state that is true at ``applied`` is kept for later views. One with
         # provisional slots is not: a write may intern them without touching the model.
-        if snapshot.head == self.memos.applied and not provisional:
-            self._states[application] = state
+        # Only a kept state's memos are reached by changes, so both happen under one lock; the memos
+        # of any other state die with its view.
+        with self.memos.lock:
+            if snapshot.head == self.memos.applied and not provisional:
+                self._states[application] = state
+                self.memos.adopt(application, state.table)
         return state
 
 
@@ -390,7 +394,7 @@ class View:
         asked = naming.subject(subject)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
         answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), None)
-        return naming.without_provisional(answer)
+        return naming.without_own_resources(answer)
 
     def lookup_subjects(
         self, resource: ObjectRef, relation: str, subject_type: str, subject_relation: str = ""
@@ -411,7 +415,7 @@ class View:
         node = naming.node(resource.type, resource.id)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
         evaluation = lookup_subjects(self._state.plan, node, slot, subject_slot, budget)
-        return self._run(evaluation, None)
+        return naming.without_own_subjects(self._run(evaluation, None))
 
     def _overlay(
         self, naming: Naming, added: Sequence[Relationship], removed: Sequence[Relationship] = ()

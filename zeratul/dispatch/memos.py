@@ -150,15 +150,16 @@ class Memos:
         self._on_documents = on_documents
         self.applied = 0
 
-    def table(self, application: int, plan: Plan) -> MemoTable:
-        """A fresh table for a plan; the application's old one is forgotten."""
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while changes are applied; whoever ties more to ``applied`` holds it as well."""
+        return self._lock
+
+    def adopt(self, application: int, table: MemoTable) -> None:
+        """Let changes reach a table; the application's old one is forgotten."""
         with self._lock:
-            table = self._tables[application] = MemoTable(plan)
-            self._table_by_slot = {
-                slot: known for known in self._tables.values() for slot in known.watched
-            }
-            self._slots = np.array(sorted(self._table_by_slot), dtype=np.uint32)
-            return table
+            self._tables[application] = table
+            self._watch()
 
     def forget(self, application: int) -> None:
         """Drop an application's table."""
@@ -166,8 +167,13 @@ class Memos:
             table = self._tables.pop(application, None)
             if table is not None:
                 table.clear()
-                for slot in table.watched:
-                    self._table_by_slot.pop(slot, None)
+                self._watch()
+
+    def _watch(self) -> None:
+        self._table_by_slot = {
+            slot: table for table in self._tables.values() for slot in table.watched
+        }
+        self._slots = np.array(sorted(self._table_by_slot), dtype=np.uint32)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Bring the memos up to the snapshot's revision."""

@@ -14,7 +14,7 @@ from pyroaring import BitMap
 from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
 from zeratul.domain.vocabulary import REQUEST_NODES_FIRST, SELF, WILDCARD_SLOT
 from zeratul.errors import UnknownNameError
-from zeratul.graph.answers import ExpandNode, ResourceAnswer
+from zeratul.graph.answers import ExpandNode, ResourceAnswer, SubjectAnswer
 from zeratul.graph.requests import Subject
 
 if TYPE_CHECKING:
@@ -168,9 +168,23 @@ class Naming:
             )
         return made[id(root)]
 
-    def without_provisional(self, answer: ResourceAnswer) -> ResourceAnswer:
-        """The answer without nodes of the request's own: an unknown userset is in itself only."""
-        if not answer.nodes or answer.nodes.max() < REQUEST_NODES_FIRST:
+    def without_own_resources(self, answer: ResourceAnswer) -> ResourceAnswer:
+        """The answer without the request's own nodes: an unknown userset is in itself only."""
+        own = BitMap(self._own)
+        if not answer.nodes.intersect(own):
             return answer
-        stored = answer.nodes - BitMap(self._own)
+        stored = answer.nodes - own
         return ResourceAnswer(stored, {kind: part & stored for kind, part in answer.via.items()})
+
+    def without_own_subjects(self, answer: SubjectAnswer) -> SubjectAnswer:
+        """The answer without the request's own nodes."""
+        own = BitMap(self._own)
+        if not (answer.nodes | answer.exceptions).intersect(own):
+            return answer
+        return SubjectAnswer(
+            nodes=answer.nodes - own,
+            wildcard=answer.wildcard,
+            exceptions=answer.exceptions - own,
+            via={kind: part - own for kind, part in answer.via.items()},
+            wildcard_via=answer.wildcard_via,
+        )
