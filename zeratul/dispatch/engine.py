@@ -167,8 +167,8 @@ class Engine:
         provisional = any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in vocabulary.names)
         # INVARIANT: only a state that is true at ``applied`` is kept for later views. One with
         # provisional slots is not: a write may intern them without touching the model.
-        # Only a kept state's memos are reached by changes, so both happen under one lock; the memos
-        # of any other state die with its view.
+        # Changes reach only a kept state's memos, so both happen under one lock; the memos of any
+        # other state die with its view.
         with self.memos.lock:
             if snapshot.head == self.memos.applied and not provisional:
                 self._states[application] = state

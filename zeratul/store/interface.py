@@ -256,7 +256,8 @@ class WriteTransaction(Protocol):
     changed: bool
 
     @property
-    def effective_revision(self) -> int: ...
+    def effective_revision(self) -> int:
+        """The revision whose state this job's caller has seen."""
 
     def apply(self, prepared: Prepared) -> Applied:
         """Delete, then write the prepared rows; interns the names the writes need.
