@@ -12,35 +12,32 @@ on.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
-
-import orjson
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from zeratul.dispatch.driver import Driver
 from zeratul.dispatch.explaining import explain
-from zeratul.dispatch.memos import Memo, Memos, MemoTable
+from zeratul.dispatch.memos import Memos
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.overlay import Overlay
-from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
+from zeratul.dispatch.state import MODEL_KIND, ApplicationState, load_state
+from zeratul.domain.vocabulary import SELF
 from zeratul.errors import InternalError, LimitError, ZeratulError
 from zeratul.graph.check import check
 from zeratul.graph.check_many import check_many
 from zeratul.graph.expand import expand
 from zeratul.graph.lookup_resources import closure, held, lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
-from zeratul.graph.plan import Plan, compile_plan
 from zeratul.graph.requests import Budget, Closure, Subject
-from zeratul.language.openfga import compile_model, empty_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pyroaring import BitMap
 
+    from zeratul.dispatch.memos import Memo
     from zeratul.domain.limits import Limits
     from zeratul.domain.membership import Membership
     from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
-    from zeratul.domain.schema import Schema
     from zeratul.graph.answers import (
         CheckQuestion,
         ExpandNode,
@@ -52,15 +49,6 @@ if TYPE_CHECKING:
     from zeratul.store.interface import Snapshot, Store
 
 Answer = TypeVar("Answer")
-
-MODEL_KIND = "model"
-MODEL_ID = "current"
-"""The application's model lives in document (application, MODEL_KIND, MODEL_ID):
-``{"revision": schema revision, "model": OpenFGA JSON}``."""
-
-# Slots of names that no commit has interned yet (an application before its first write): the top
-# of the 24-bit range, never stored, so nothing matches them.
-_PROVISIONAL_SLOTS_FIRST = 0xF0_0000
 
 # LIMIT: a subject with more direct usersets than this is first looked for from the resource's
 # side.
@@ -76,17 +64,6 @@ _WIDE_READS_MAX = 20_000
 
 _Asked = tuple[Subject, int, int]
 """A question in numbers: subject, resource node, slot."""
-
-
-class ApplicationState(NamedTuple):
-    """A compiled schema with its memos."""
-
-    schema: Schema
-    schema_revision: int
-    vocabulary: Vocabulary
-    plan: Plan
-    table: MemoTable
-    slots: dict[tuple[str, str], int]  # declared relations and permissions only
 
 
 class Engine:
@@ -142,56 +119,16 @@ class Engine:
             listener(documents)
 
     def _load(self, application: int, snapshot: Snapshot) -> ApplicationState:
-        stored = snapshot.document(application, MODEL_KIND, MODEL_ID)
-        schema_revision = 0
-        if stored is None:
-            schema = empty_schema()
-        else:
-            document = orjson.loads(stored)
-            schema_revision = document["revision"]
-            schema = compile_model(document["model"], limits=self.limits)
-        vocabulary = _complete(snapshot.vocabulary(application), schema)
-        plan = compile_plan(schema, vocabulary)
-        state = ApplicationState(
-            schema=schema,
-            schema_revision=schema_revision,
-            vocabulary=vocabulary,
-            plan=plan,
-            table=MemoTable(plan),
-            slots={
-                (name, relation): vocabulary.slots[name, relation]
-                for name, definition in schema.types.items()
-                for relation in definition.relations
-            },
-        )
-        provisional = any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in vocabulary.names)
+        state = load_state(application, snapshot, self.limits)
         # INVARIANT: only a state that is true at ``applied`` is kept for later views. One with
-        # provisional slots is not: a write may intern them without touching the model.
-        # Changes reach only a kept state's memos, so both happen under one lock; the memos of any
-        # other state die with its view.
+        # provisional slots is not: a write may intern them without touching the model. Changes
+        # reach only a kept state's memos, so both happen under one lock; the memos of any other
+        # state die with its view.
         with self.memos.lock:
-            if snapshot.head == self.memos.applied and not provisional:
+            if snapshot.head == self.memos.applied and not state.is_provisional:
                 self._states[application] = state
                 self.memos.adopt(application, state.table)
         return state
-
-
-def _complete(vocabulary: Vocabulary, schema: Schema) -> Vocabulary:
-    """The vocabulary with provisional slots for names that are declared and not interned."""
-    missing = [
-        (name, part)
-        for name, definition in schema.types.items()
-        for part in (SELF, WILDCARD_SLOT, *definition.relations)
-        if (name, part) not in vocabulary.slots
-    ]
-    if not missing:
-        return vocabulary
-    added = {name: _PROVISIONAL_SLOTS_FIRST + index for index, name in enumerate(missing)}
-    return Vocabulary(
-        vocabulary.application,
-        {**vocabulary.slots, **added},
-        {**vocabulary.names, **{slot: name for name, slot in added.items()}},
-    )
 
 
 class View:
@@ -247,11 +184,7 @@ class View:
         Raises:
             UnknownNameError: type or relation not declared.
         """
-        found = self._state.slots.get((type_name, relation))
-        if found is None:
-            self.schema.relation(type_name, relation, field="relation", type_field="resource")
-            raise InternalError(f"`{type_name}#{relation}` has no slot")
-        return found
+        return self._state.slot(type_name, relation)
 
     def check(
         self, question: CheckQuestion, contextual: Sequence[Relationship] = ()
@@ -263,7 +196,7 @@ class View:
             LimitError: the read budget is used up; nothing was decided.
         """
         slot = self.slot(question.resource.type, question.relation)
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         subject, node = naming.question(question)
         source = self._overlay(naming, contextual) if contextual else None
         return self._decide(subject, node, slot, source)
@@ -279,7 +212,7 @@ class View:
         self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
     ) -> list[Membership | ZeratulError]:
         """Answers in order; an item's own error stands in its place."""
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         naming.warm(questions)
         source = self._overlay(naming, contextual) if contextual else None
         errors: dict[int, ZeratulError] = {}
@@ -345,7 +278,7 @@ class View:
             LimitError: the decision itself needs too many reads.
         """
         slot = self.slot(question.resource.type, question.relation)
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         subject, node = naming.question(question)
         # Always over an overlay: memos are never asked, and suggestions are tried on top of it.
         return explain(
@@ -368,7 +301,7 @@ class View:
         """
         limits = self._engine.limits
         slot = self.slot(resource.type, relation)
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         node = naming.node(resource.type, resource.id)
         evaluation = expand(
             self._state.plan,
@@ -390,7 +323,7 @@ class View:
             LimitError: the read budget is used up.
         """
         slot = self.slot(type_name, relation)
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         asked = naming.subject(subject)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
         answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), None)
@@ -411,7 +344,7 @@ class View:
             subject_slot = self.slot(subject_type, subject_relation)
         else:
             subject_slot = self.vocabulary.slots[subject_type, SELF]
-        naming = Naming(self)
+        naming = Naming(self.snapshot, self._state)
         node = naming.node(resource.type, resource.id)
         budget = Budget(self._engine.limits.lookup_reads_max, "lookup_reads_max")
         evaluation = lookup_subjects(self._state.plan, node, slot, subject_slot, budget)

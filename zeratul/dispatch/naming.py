@@ -20,21 +20,22 @@ from zeratul.graph.requests import Subject
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.state import ApplicationState
     from zeratul.graph.answers import CheckQuestion
     from zeratul.graph.expand import Branch
-    from zeratul.store.interface import HasKey
+    from zeratul.store.interface import HasKey, Snapshot
 
 
 class Naming:
     """Numbers of the names that one question speaks of."""
 
-    __slots__ = ("_known", "_own", "_slots", "_view", "_wildcards")
+    __slots__ = ("_known", "_own", "_slots", "_snapshot", "_state", "_wildcards")
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._slots = view.vocabulary.slots
-        self._wildcards = view._state.plan.wildcards  # noqa: SLF001 - one package, two modules
+    def __init__(self, snapshot: Snapshot, state: ApplicationState) -> None:
+        self._snapshot = snapshot
+        self._state = state
+        self._slots = state.vocabulary.slots
+        self._wildcards = state.plan.wildcards
         self._known: dict[tuple[int, str], int] = {}
         self._own: dict[int, tuple[int, str]] = {}
 
@@ -49,12 +50,12 @@ class Naming:
         name = (type_slot, object_id)
         known = self._known.get(name)
         if known is None:
-            known = self._number(name, self._view.snapshot.node(type_slot, object_id))
+            known = self._number(name, self._snapshot.node(type_slot, object_id))
         return known
 
     def _type_slot(self, type_name: str, field: str) -> int:
-        if type_name not in self._view.schema.types:
-            raise UnknownNameError("type", type_name, self._view.schema.types, field=field)
+        if type_name not in self._state.schema.types:
+            raise UnknownNameError("type", type_name, self._state.schema.types, field=field)
         return self._slots[type_name, SELF]
 
     def node(self, type_name: str, object_id: str) -> int:
@@ -75,7 +76,7 @@ class Naming:
         type_slot = self._type_slot(type_name, "subject")
         node = self._node(type_slot, object_id)
         if relation:
-            self._view.schema.relation(type_name, relation, field="subject", type_field="subject")
+            self._state.schema.relation(type_name, relation, field="subject", type_field="subject")
             return Subject(node, self._slots[type_name, relation])
         if object_id == WILDCARD:
             return Subject(node, self._slots[type_name, WILDCARD_SLOT])
@@ -100,7 +101,7 @@ class Naming:
                 if type_slot is not None:
                     wanted[type_slot, object_id] = None
         names = [name for name in wanted if name not in self._known]
-        for name, found in zip(names, self._view.snapshot.nodes(names), strict=True):
+        for name, found in zip(names, self._snapshot.nodes(names), strict=True):
             self._number(name, found)
 
     def row(self, relationship: Relationship) -> HasKey:
@@ -109,7 +110,7 @@ class Naming:
         Raises:
             UnknownNameError: a type or relation is not declared.
         """
-        slot = self._view.slot(relationship.resource_type, relationship.relation)
+        slot = self._state.slot(relationship.resource_type, relationship.relation)
         subject = self.subject(relationship.subject)
         node = self.node(relationship.resource_type, relationship.resource_id)
         return node, slot, subject.slot, subject.node
@@ -117,8 +118,8 @@ class Naming:
     def objects(self, nodes: Sequence[int]) -> dict[int, ObjectRef]:
         """Node -> reference, the request's own included."""
         stored = [node for node in nodes if node not in self._own]
-        found = dict(zip(stored, self._view.snapshot.names(stored), strict=True))
-        names = self._view.vocabulary.names
+        found = dict(zip(stored, self._snapshot.names(stored), strict=True))
+        names = self._state.vocabulary.names
         return {
             node: ObjectRef(names[type_slot][0], object_id)
             for node in nodes
@@ -127,13 +128,13 @@ class Naming:
 
     def relation(self, slot: int) -> str:
         """The relation part of a slot."""
-        return self._view.vocabulary.names[slot][1]
+        return self._state.vocabulary.names[slot][1]
 
     def relationships(self, rows: Sequence[HasKey]) -> list[Relationship]:
         """Rows as relationships, in their order."""
         nodes = sorted({node for row in rows for node in (row[0], row[3])})
         objects = self.objects(nodes)
-        names = self._view.vocabulary.names
+        names = self._state.vocabulary.names
         result = []
         for resource, slot, subject_slot, subject in rows:
             part = names[subject_slot][1]
@@ -151,7 +152,7 @@ class Naming:
         nodes = {branch.node for branch in branches}
         nodes.update(node for branch in branches for _, node in branch.subjects)
         objects = self.objects(sorted(nodes))
-        names = self._view.vocabulary.names
+        names = self._state.vocabulary.names
         made: dict[int, ExpandNode] = {}
         for branch in reversed(branches):
             made[id(branch)] = ExpandNode(
