@@ -25,7 +25,7 @@ from zeratul.errors import InternalError, LimitError, ZeratulError
 from zeratul.graph.check import check
 from zeratul.graph.check_many import check_many
 from zeratul.graph.expand import expand
-from zeratul.graph.lookup_resources import closure, held, lookup_resources
+from zeratul.graph.lookup_resources import closure, held, holding_keys, lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
 from zeratul.graph.requests import Budget, Closure, Subject
 
@@ -236,27 +236,19 @@ class View:
         decided: dict[_Asked, Membership | ZeratulError] = {}
         alone: list[_Asked] = []
         together: list[_Asked] = []
-        closures: dict[Subject, Closure | None] = {}
         for question in questions:
-            subject, _, slot = question
-            if slot not in self._state.plan.union_only:
-                alone.append(question)
-                continue
-            if subject not in closures:
-                closures[subject] = self._answer_closure((subject, False), source)
-            (alone if closures[subject] is None else together).append(question)
-        batch = [
-            (question[0], known, question[1], question[2])
-            for question in together
-            for known in (closures[question[0]],)
-            if known is not None
-        ]
+            (together if question[2] in self._state.plan.union_only else alone).append(question)
         budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
         try:
-            answers = self._run(check_many(self._state.plan, batch, budget), source)
-            decided.update(zip(together, answers, strict=True))
+            answers = self._run(check_many(self._state.plan, together, budget), source)
         except LimitError:
             alone.extend(together)  # each with a budget of its own
+        else:
+            for question, answer in zip(together, answers, strict=True):
+                if answer is None:
+                    alone.append(question)
+                else:
+                    decided[question] = answer
         for question in alone:
             subject, node, slot = question
             try:
@@ -390,9 +382,10 @@ class View:
                 memo.may_widen = False
                 return self._widen(subject) or memo.closure
             return memo.closure
-        if not must and self._holds_many(subject):
+        keys = holding_keys(self._state.plan, subject)
+        if not must and sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW:
             return None
-        return self._make(subject)[0]
+        return self._make(subject, keys)[0]
 
     def _memo(self, subject: Subject) -> Memo | None:
         return self._engine.memos.get(
@@ -423,45 +416,55 @@ class View:
         self._keep(subject, made, self.snapshot.expires_min_ms)
         return made
 
-    def _holds_many(self, subject: Subject) -> bool:
-        keys = [(subject.node, subject.slot, stored) for stored in self._state.plan.closure_direct]
-        return sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW
-
-    def _make(self, subject: Subject) -> tuple[Closure, int | None]:
+    def _make(
+        self, subject: Subject, keys: list[tuple[int, int, int]]
+    ) -> tuple[Closure, int | None]:
         """A narrow closure and the time it ends, put together from memos where that is cheaper."""
         plan = self._state.plan
-        budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
-        driver = Driver(self.snapshot, _no_closure, self._deadline)
-        is_userset = subject.slot in plan.bodies
-        directly = {} if is_userset else driver.run(held(plan, subject, budget))
-        if is_userset or sum(map(len, directly.values())) > _COMPOSED_USERSETS_MAX:
+        composed = None
+        if subject.slot not in plan.bodies:
+            directly = held(plan, subject, self.snapshot.resources(keys))
+            if sum(map(len, directly.values())) <= _COMPOSED_USERSETS_MAX:
+                composed = self._compose(directly)
+        if composed is None:
+            budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
+            driver = Driver(self.snapshot, _no_closure, self._deadline)
             made = driver.run(closure(plan, subject, budget))
             expires = self.snapshot.expires_min_ms
         else:
-            made, expires = self._compose(directly)
-        made = made._replace(wide=not plan.containers)
+            made, expires = composed
+        if not plan.containers:
+            made = made._replace(wide=True)
         self._keep(subject, made, expires)
         return made, expires
 
     def _compose(self, directly: dict[int, BitMap]) -> tuple[Closure, int | None]:
         """The closure of a subject from those of the usersets it is directly in."""
-        sets: dict[int, BitMap] = {}
-        ends = []
+        parts = []
+        ends = [self.snapshot.expires_min_ms]
         for slot, nodes in directly.items():
             for node in nodes:
                 userset = Subject(node, slot)
                 memo = self._memo(userset)
                 part, end = (
-                    (memo.closure, memo.expires_ms) if memo is not None else self._make(userset)
+                    self._make(userset, []) if memo is None else (memo.closure, memo.expires_ms)
                 )
+                parts.append(part.sets)
                 ends.append(end)
-                for other in self._state.plan.closable:
-                    found = part.sets.get(other)
-                    if found is not None:
-                        sets[other] = sets[other] | found if other in sets else found
+        # A memo that was made meanwhile may have read further expiries.
         ends.append(self.snapshot.expires_min_ms)
         expires = min((end for end in ends if end is not None), default=None)
-        return Closure(sets, wide=False), expires
+        return Closure(_union(parts, self._state.plan.closable), wide=False), expires
+
+
+def _union(parts: list[dict[int, BitMap]], slots: frozenset[int]) -> dict[int, BitMap]:
+    """The union of closures, of these slots only: a part may be a wide one."""
+    sets: dict[int, BitMap] = {}
+    for part in parts:
+        for slot, found in part.items():
+            if slot in slots:
+                sets[slot] = sets[slot] | found if slot in sets else found
+    return sets
 
 
 def _no_closure(_request: tuple[Subject, bool]) -> Closure | None:

@@ -1,7 +1,8 @@
 """Check many questions at once: shared closures, one batch of reads a round for all of them.
 
 The rounds are those of ``graph.check``; every goal carries the number of its question. Only
-questions that reach no operation are asked here, and only with subjects whose closure is at hand.
+questions that reach no operation are asked here. A closure is asked for when the rows that name
+the subject did not decide; where it is declined the question is given back.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeratul.domain.membership import Membership
-from zeratul.graph.requests import HAS, MEETS, SUBJECTS
+from zeratul.graph.requests import CLOSURE, HAS, MEETS, SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from zeratul.graph.plan import Plan
     from zeratul.graph.requests import Budget, Closure, Evaluation, Subject
 
-Question = tuple["Subject", "Closure", int, int]
-"""Subject, its closure, resource node, slot."""
+Question = tuple["Subject", int, int]
+"""Subject, resource node, slot."""
 
 _Goal = tuple[int, int, int]
 """Number of the question, node, slot."""
@@ -28,34 +29,28 @@ _Goal = tuple[int, int, int]
 
 def check_many(
     plan: Plan, questions: Sequence[Question], budget: Budget
-) -> Evaluation[list[Membership]]:
-    """Whether each subject is in its node#slot, in order.
+) -> Evaluation[list[Membership | None]]:
+    """Whether each subject is in its node#slot, in order; None for those to be asked alone.
 
     Raises:
         LimitError: the read budget is used up; nothing was decided.
     """
-    answers = [Membership.NOT_MEMBER] * len(questions)
-    batch = _Batch(plan, questions, answers, budget)
-    frontier = [(index, node, slot) for index, (_, _, node, slot) in enumerate(questions)]
+    batch = _Batch(plan, questions, budget)
+    frontier = [(index, node, slot) for index, (_, node, slot) in enumerate(questions)]
     batch.seen.update(frontier)
     while frontier:
         frontier = yield from batch.round(frontier)
-    return answers
+    return batch.answers
 
 
 class _Batch:
     """Questions with their answers so far; ``seen`` are goals looked at."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        questions: Sequence[Question],
-        answers: list[Membership],
-        budget: Budget,
-    ) -> None:
+    def __init__(self, plan: Plan, questions: Sequence[Question], budget: Budget) -> None:
         self.plan = plan
         self.questions = questions
-        self.answers = answers
+        self.answers: list[Membership | None] = [Membership.NOT_MEMBER] * len(questions)
+        self.closures: dict[Subject, Closure | None] = {}
         self.budget = budget
         self.seen: set[_Goal] = set()
 
@@ -68,7 +63,8 @@ class _Batch:
             for index, present in zip(owners, (yield HAS, has), strict=True):
                 if present:
                     answers[index] = Membership.MEMBER
-        open_goals = [goal for goal in frontier if not answers[goal[0]]]
+        yield from self._close(frontier)
+        open_goals = [goal for goal in frontier if answers[goal[0]] is Membership.NOT_MEMBER]
         meets, met_by, follow, led = self._led(open_goals)
         self.budget.spend(len(meets) + len(follow))
         if meets:
@@ -78,6 +74,18 @@ class _Batch:
         if not follow:
             return []
         return self._next(led, (yield SUBJECTS, follow))
+
+    def _close(self, goals: list[_Goal]) -> Evaluation[None]:
+        """Ask for closures that open goals need; a question without one is given back."""
+        answers, closures, bodies = self.answers, self.closures, self.plan.bodies
+        for index, _, slot in goals:
+            if answers[index] is not Membership.NOT_MEMBER or not bodies[slot].led:
+                continue
+            subject = self.questions[index][0]
+            if subject not in closures:
+                closures[subject] = yield CLOSURE, (subject, False)
+            if closures[subject] is None:
+                answers[index] = None
 
     def _rows(self, frontier: list[_Goal]) -> tuple[list[tuple[int, int, int, int]], list[int]]:
         """Rows that would name a goal's subject, with the number of the question."""
@@ -114,7 +122,10 @@ class _Batch:
         led: list[tuple[int, int]] = []
         closable, containers = self.plan.closable, self.plan.containers
         for index, node, slot in goals:
-            sets, wide = self.questions[index][1]
+            closure = self.closures.get(self.questions[index][0])
+            if closure is None:
+                continue  # nothing leads on from here
+            sets, wide = closure
             for stored, form, target in self.plan.bodies[slot].led:
                 if target in closable or (wide and target in containers):
                     inside = sets.get(target)
@@ -130,7 +141,7 @@ class _Batch:
         """Goals of open questions not looked at before."""
         frontier: list[_Goal] = []
         for (index, target), nodes in zip(led, answers, strict=True):
-            if not nodes or self.answers[index]:
+            if not nodes or self.answers[index] is not Membership.NOT_MEMBER:
                 continue
             self.budget.spend(len(nodes))
             for node in nodes:

@@ -24,7 +24,7 @@ from zeratul.graph.answers import ResourceAnswer
 from zeratul.graph.requests import RESOURCES, RESOURCES_OF_ALL, Closure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from zeratul.graph.answers import Via
     from zeratul.graph.plan import Body, Plan
@@ -217,12 +217,30 @@ def closure(
     return Closure({slot: nodes for slot, nodes in sets.items() if nodes}, wide)
 
 
-def held(plan: Plan, subject: Subject, budget: Budget) -> Evaluation[dict[int, BitMap]]:
-    """Closable usersets that rows name the subject in, before any nesting: slot -> nodes."""
-    reach = Reach(plan, subject, budget)
-    yield from reach.read_stored(plan.closable)
-    sets = {slot: _union(reach.direct_parts(plan.bodies[slot])) for slot in plan.closable}
-    return {slot: nodes for slot, nodes in sets.items() if nodes}
+def holding_keys(plan: Plan, subject: Subject) -> list[tuple[int, int, int]]:
+    """Keys of ``RESOURCES`` under which closable usersets name the subject or its wildcard."""
+    keys = [
+        (subject.node, subject.slot, stored) for stored, _ in plan.holding.get(subject.slot, ())
+    ]
+    if subject.wildcard_node is not None:
+        keys += [
+            (subject.wildcard_node, subject.wildcard_slot, stored)
+            for stored, _ in plan.holding.get(subject.wildcard_slot, ())
+        ]
+    return keys
+
+
+def held(plan: Plan, subject: Subject, answers: Sequence[BitMap]) -> dict[int, BitMap]:
+    """Closable usersets that hold the subject before any nesting, from what the keys answered."""
+    covering = [slots for _, slots in plan.holding.get(subject.slot, ())]
+    if subject.wildcard_node is not None:
+        covering += [slots for _, slots in plan.holding.get(subject.wildcard_slot, ())]
+    sets: dict[int, BitMap] = {}
+    for slots, nodes in zip(covering, answers, strict=True):
+        if nodes:
+            for slot in slots:
+                sets[slot] = sets[slot] | nodes if slot in sets else nodes
+    return sets
 
 
 def lookup_resources(

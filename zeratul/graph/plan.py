@@ -82,6 +82,8 @@ class Plan:
         closable: userset slots that a closure holds.
         containers: further slots that a wide closure holds.
         closure_direct: stored slots that feed closable slots.
+        holding: subject slot -> (stored slot, closable slots that cover it): where a subject of
+            that form may be held directly.
         fed_by_subject: stored slots that feed closable slots or containers.
         fed_by_arrow: tupleset slot -> targets; a row of it feeds containers through these.
         strata: slot -> stratum.
@@ -95,6 +97,7 @@ class Plan:
     closable: frozenset[int]
     containers: frozenset[int]
     closure_direct: frozenset[int]
+    holding: Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]]
     fed_by_subject: frozenset[int]
     fed_by_arrow: Mapping[int, tuple[int, ...]]
     strata: Mapping[int, int]
@@ -141,6 +144,7 @@ class _Compiler:
             closure_direct=frozenset(
                 direct for slot in closable for direct in bodies[slot].direct
             ),
+            holding=_holding(bodies, closable),
             fed_by_subject=frozenset(
                 direct for slot in closable | containers for direct in bodies[slot].direct
             ),
@@ -287,6 +291,20 @@ def _led_to(bodies: Mapping[int, Body]) -> Iterator[int]:
         for part in body.bodies():
             yield from (userset for _, userset in part.usersets)
             yield from (target for _, _, target in part.arrows)
+
+
+def _holding(
+    bodies: Mapping[int, Body], closable: frozenset[int]
+) -> dict[int, tuple[tuple[int, tuple[int, ...]], ...]]:
+    found: dict[int, dict[int, list[int]]] = {}
+    for slot in sorted(closable):
+        for subject_slot, stored_slots in bodies[slot].plain.items():
+            for stored in stored_slots:
+                found.setdefault(subject_slot, {}).setdefault(stored, []).append(slot)
+    return {
+        subject_slot: tuple((stored, tuple(slots)) for stored, slots in covered.items())
+        for subject_slot, covered in found.items()
+    }
 
 
 def _fed_by_arrow(
