@@ -5,12 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zeratul.errors import LimitError
+from zeratul.errors import InternalError, LimitError
+from zeratul.graph.requests import (
+    CLOSURE,
+    HAS,
+    MEETS,
+    RESOURCES,
+    RESOURCES_OF_ALL,
+    SUBJECT_COUNTS,
+    SUBJECTS,
+    SUBJECTS_OF_ALL,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pyroaring import BitMap
+    from collections.abc import Callable
 
     from zeratul.dispatch.overlay import Overlay
     from zeratul.graph.requests import Closure, Evaluation, Subject
@@ -22,57 +30,57 @@ Answer = TypeVar("Answer")
 _ROUNDS_PER_LOOK = 16
 
 
-class Driver:
-    """Answers reads from one snapshot; ``closure`` answers the request of that name."""
+def drive(
+    evaluation: Evaluation[Answer],
+    source: Snapshot | Overlay,
+    closure: Callable[[tuple[Subject, bool]], Closure | None],
+    deadline_s: float,
+) -> Answer:
+    """The evaluation's outcome.
 
-    __slots__ = ("_deadline", "_reads")
+    Args:
+        evaluation: what is to be decided or listed.
+        source: answers its reads.
+        closure: answers its requests for closures.
+        deadline_s: when to give up, on the monotonic clock.
 
-    def __init__(
-        self,
-        snapshot: Snapshot | Overlay,
-        closure: Callable[[tuple[Subject, bool]], Closure | None],
-        deadline_s: float | None = None,
-    ) -> None:
-        def subjects_of_all(keys: Sequence[tuple[BitMap, int, int]]) -> list[BitMap]:
-            return [snapshot.subjects_of_all(*key) for key in keys]
+    Raises:
+        LimitError: the deadline passed, or the evaluation's budget is used up.
+        StoreError: a read failed.
+    """
+    rounds = 0
+    try:
+        kind, keys = next(evaluation)
+        while True:
+            # A chain of comparisons, the most frequent first: a quick check makes two or three.
+            if kind == HAS:
+                answers: Any = source.has(keys)
+            elif kind == CLOSURE:
+                answers = closure(keys)
+            elif kind == MEETS:
+                answers = source.meets(keys)
+            elif kind == SUBJECTS:
+                answers = source.subjects(keys)
+            else:
+                answers = _read(source, kind, keys)
+            kind, keys = evaluation.send(answers)
+            rounds += 1
+            if rounds % _ROUNDS_PER_LOOK == 0 and time.monotonic() > deadline_s:
+                evaluation.close()
+                raise LimitError("request_timeout_s", 0, "the question took longer than allowed")
+    except StopIteration as stop:
+        answer: Answer = stop.value
+        return answer
 
-        def resources_of_all(keys: Sequence[tuple[BitMap, int, int]]) -> list[BitMap]:
-            return [snapshot.resources_of_all(*key) for key in keys]
 
-        # In the order of the request numbers in graph.requests.
-        self._reads: tuple[Callable[[Any], Any], ...] = (
-            snapshot.has,
-            snapshot.subjects,
-            snapshot.resources,
-            snapshot.meets,
-            subjects_of_all,
-            resources_of_all,
-            snapshot.subject_counts,
-            closure,
-        )
-        self._deadline = deadline_s
-
-    def run(self, evaluation: Evaluation[Answer]) -> Answer:
-        """The evaluation's outcome.
-
-        Raises:
-            LimitError: the deadline passed, or the evaluation's budget is used up.
-            StoreError: a read failed.
-        """
-        reads = self._reads
-        rounds = 0
-        try:
-            kind, keys = next(evaluation)
-            while True:
-                kind, keys = evaluation.send(reads[kind](keys))
-                rounds += 1
-                if rounds % _ROUNDS_PER_LOOK == 0 and self._deadline is not None:
-                    self._look(evaluation)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
-
-    def _look(self, evaluation: Evaluation[Answer]) -> None:
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            evaluation.close()
-            raise LimitError("request_timeout_s", 0, "the question took longer than allowed")
+def _read(source: Snapshot | Overlay, kind: int, keys: Any) -> list[Any]:
+    """Answers of the reads that lists and large subjects make."""
+    if kind == RESOURCES_OF_ALL:
+        return [source.resources_of_all(*key) for key in keys]
+    if kind == SUBJECTS_OF_ALL:
+        return [source.subjects_of_all(*key) for key in keys]
+    if kind == RESOURCES:
+        return source.resources(keys)
+    if kind == SUBJECT_COUNTS:
+        return source.subject_counts(keys)
+    raise InternalError(f"an evaluation asked for {kind}")

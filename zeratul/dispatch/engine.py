@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from zeratul.dispatch.driver import Driver
+from zeratul.dispatch.driver import drive
 from zeratul.dispatch.explaining import explain
 from zeratul.dispatch.memos import Memos
 from zeratul.dispatch.naming import Naming
@@ -354,28 +354,23 @@ class View:
         )
 
     def _run(self, evaluation: Evaluation[Answer], source: Overlay | None) -> Answer:
-        driver = Driver(
-            source or self.snapshot,
-            lambda request: self._answer_closure(request, source),
+        if source is None:
+            return drive(evaluation, self.snapshot, self._answer_closure, self._deadline)
+        return drive(
+            evaluation,
+            source,
+            lambda request: self._closure_over(source, request[0]),
             self._deadline,
         )
-        return driver.run(evaluation)
-
-    def _answer_closure(
-        self, request: tuple[Subject, bool], source: Overlay | None
-    ) -> Closure | None:
-        subject, must = request
-        if source is not None:
-            return self._closure_over(source, subject)
-        return self._closure(subject, must=must)
 
     def _closure_over(self, source: Overlay, subject: Subject) -> Closure:
         budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
-        driver = Driver(source, _no_closure, self._deadline)
-        return driver.run(closure(self._state.plan, subject, budget))
+        made = closure(self._state.plan, subject, budget)
+        return drive(made, source, _no_closure, self._deadline)
 
-    def _closure(self, subject: Subject, *, must: bool) -> Closure | None:
+    def _answer_closure(self, request: tuple[Subject, bool]) -> Closure | None:
         """The subject's closure, from a memo or made and kept; None if large and it may wait."""
+        subject, must = request
         memo = self._memo(subject)
         if memo is not None:
             if memo.may_widen and memo.uses >= _USES_BEFORE_WIDE:
@@ -408,9 +403,9 @@ class View:
     def _widen(self, subject: Subject) -> Closure | None:
         """A wide closure, kept; None where it would be too large."""
         budget = Budget(_WIDE_READS_MAX, "check_reads_max")
-        driver = Driver(self.snapshot, _no_closure, self._deadline)
+        evaluation = closure(self._state.plan, subject, budget, wide=True)
         try:
-            made = driver.run(closure(self._state.plan, subject, budget, wide=True))
+            made = drive(evaluation, self.snapshot, _no_closure, self._deadline)
         except LimitError:
             return None  # the narrow one answers as well, goal by goal
         self._keep(subject, made, self.snapshot.expires_min_ms)
@@ -428,8 +423,8 @@ class View:
                 composed = self._compose(directly)
         if composed is None:
             budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
-            driver = Driver(self.snapshot, _no_closure, self._deadline)
-            made = driver.run(closure(plan, subject, budget))
+            evaluation = closure(plan, subject, budget)
+            made = drive(evaluation, self.snapshot, _no_closure, self._deadline)
             expires = self.snapshot.expires_min_ms
         else:
             made, expires = composed

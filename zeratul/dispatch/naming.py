@@ -83,7 +83,15 @@ class Naming:
         wildcard_slot = self._wildcards.get(type_slot)
         if wildcard_slot is None:
             return Subject(node, type_slot)
-        return Subject(node, type_slot, self._node(type_slot, WILDCARD), wildcard_slot)
+        return Subject(node, type_slot, self._wildcard_node(type_slot), wildcard_slot)
+
+    def _wildcard_node(self, type_slot: int) -> int:
+        known = self._state.wildcard_nodes.get(type_slot)
+        if known is None:
+            known = self._node(type_slot, WILDCARD)
+            if known not in self._own:
+                self._state.wildcard_nodes[type_slot] = known  # names never change their numbers
+        return known
 
     def question(self, question: CheckQuestion) -> tuple[Subject, int]:
         """(subject, resource node) of a question whose relation is known to be declared."""

@@ -36,6 +36,7 @@ class ApplicationState(NamedTuple):
     plan: Plan
     table: MemoTable
     slots: dict[tuple[str, str], int]  # declared relations and permissions only
+    wildcard_nodes: dict[int, int]  # type slot -> node of ``*``, once one was seen stored
 
     @property
     def is_provisional(self) -> bool:
@@ -78,6 +79,7 @@ def load_state(application: int, snapshot: Snapshot, limits: Limits) -> Applicat
             for name, definition in schema.types.items()
             for relation in definition.relations
         },
+        wildcard_nodes={},
     )
 
 

@@ -1,0 +1,108 @@
+"""Futures of writes, chained without threads of their own.
+
+The future a service hands out can not be cancelled: a client that went away does not undo a write
+that is under way, and whoever resolves the future need not ask.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+from zeratul.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+# LIMIT: each attempt loses only to another model change; ten in a row are an operator's loop.
+MODEL_CHANGES_MAX = 10
+
+
+class ModelMovedError(Exception):
+    """Raised inside a write: the model is not the one the write was validated against."""
+
+
+def resolved(value: T) -> Future[T]:
+    """A future that has its result already."""
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future
+
+
+def then(future: Future[S], transform: Callable[[S], T]) -> Future[T]:
+    """A future of what ``transform`` makes of the other's result."""
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def settle(settled: Future[S]) -> None:
+        try:
+            outcome.set_result(transform(settled.result()))
+        except BaseException as error:  # noqa: BLE001 - a future carries whatever its work raised
+            outcome.set_exception(error)
+
+    future.add_done_callback(settle)
+    return outcome
+
+
+def all_of(futures: Sequence[Future[T]]) -> Future[list[T]]:
+    """Their results in order, once all are there; the first error in that order, if any."""
+    outcome: Future[list[T]] = Future()
+    outcome.set_running_or_notify_cancel()
+    left = len(futures)
+    lock = Lock()
+
+    def settle(_: Future[T] | None) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            if left > 0:
+                return
+        try:
+            outcome.set_result([future.result() for future in futures])
+        except BaseException as error:  # noqa: BLE001 - a future carries whatever its work raised
+            outcome.set_exception(error)
+
+    for future in futures:
+        future.add_done_callback(settle)
+    if not futures:
+        settle(None)
+    return outcome
+
+
+def retrying(attempt: Callable[[], Future[T]]) -> Future[T]:
+    """What ``attempt`` comes to, tried again whenever the model moved under it.
+
+    The first attempt runs on the caller's thread, so that what it refuses is raised here; later
+    ones on the thread that resolved the attempt before.
+
+    Raises:
+        ConflictError: (from the future) the model changed again and again.
+    """
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()
+    tries = 0
+
+    def settle(future: Future[T]) -> None:
+        nonlocal tries
+        error = future.exception()
+        if error is None:
+            outcome.set_result(future.result())
+            return
+        if not isinstance(error, ModelMovedError):
+            outcome.set_exception(error)
+            return
+        tries += 1
+        if tries >= MODEL_CHANGES_MAX:
+            outcome.set_exception(ConflictError("the model keeps changing", help="retry later"))
+            return
+        try:
+            attempt().add_done_callback(settle)
+        except Exception as problem:  # noqa: BLE001 - a future carries whatever its work raised
+            outcome.set_exception(problem)
+
+    attempt().add_done_callback(settle)
+    return outcome
