@@ -108,7 +108,8 @@ def _spared_by(taken: Cell) -> list[Cell]:
 def _steps(root: Cell, nodes_max: int) -> tuple[Step, bool]:
     """The tree to show; a goal's subtree stands once."""
     top = Step("relation", root.value, root.node, root.slot)
-    shown = {id(root)}
+    # Strata have cells of their own: a goal is known by its name, an operand by its cell.
+    shown: set[object] = {_identity(root)}
     made = 1
     queue = [(root, top)]
     for cell, step in queue:  # breadth first, so that a cut takes the deepest parts
@@ -128,12 +129,16 @@ def _steps(root: Cell, nodes_max: int) -> tuple[Step, bool]:
                 holder = Step("relation", target.value, target.node, target.slot)
                 child.children.append(holder)
                 made += 1
-            if id(target) in shown:
+            if _identity(target) in shown:
                 holder.kind = "seen" if target.slot else holder.kind
                 continue
-            shown.add(id(target))
+            shown.add(_identity(target))
             queue.append((target, holder))
     return top, False
+
+
+def _identity(cell: Cell) -> object:
+    return (cell.node, cell.slot) if cell.slot else id(cell)
 
 
 def _reasons(cell: Cell) -> list[Link]:
