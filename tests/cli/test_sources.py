@@ -1,0 +1,67 @@
+"""Files of relationships as NDJSON in pieces: nothing lost, bytes counted, lines in place."""
+
+import io
+import json
+
+import pytest
+
+from zeratul.cli.sources import CSV_ROWS, PIECE_BYTES, form_of, pieces
+
+
+def read(text: bytes, form: str) -> tuple[list[bytes], int]:
+    counted = []
+    joined = b"".join(pieces(io.BytesIO(text), form, counted.append))
+    return joined.split(b"\n"), sum(counted)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_ndjson_passes_as_it_is(end):
+    """Longer than a piece; the last line gets the end it lacks."""
+    line = b'{"resource": "document:x", "relation": "viewer", "subject": "user:a"}'
+    text = b"\n".join([line] * (3 * PIECE_BYTES // len(line))) + end
+
+    lines, counted = read(text, "ndjson")
+
+    assert text.rstrip(b"\n").split(b"\n") == lines[:-1]
+    assert lines[-1] == b""
+    assert len(text) == counted
+
+
+def test_an_empty_file_has_no_lines():
+    assert read(b"", "ndjson") == ([b""], 0)
+    assert read(b"", "csv") == ([b""], 0)
+
+
+def test_csv_rows_become_lines_of_the_same_numbers():
+    """More rows than one piece holds, a byte order mark, an empty row in the middle."""
+    rows = [f"document:{n},viewer,user:{n}" for n in range(2 * CSV_ROWS + 7)]
+    rows[5] = ""
+    text = "\ufeffresource,relation,subject\r\n" + "\r\n".join(rows) + "\r\n"
+
+    lines, counted = read(text.encode(), "csv")
+
+    assert len(text.encode()) == counted
+    assert lines[0] == b""
+    assert lines[6] == b""
+    assert lines[-1] == b""
+    for number in (0, 4, 6, CSV_ROWS - 1, CSV_ROWS, len(rows) - 1):
+        assert json.loads(lines[number + 1]) == {
+            "resource": f"document:{number}",
+            "relation": "viewer",
+            "subject": f"user:{number}",
+        }
+
+
+def test_a_csv_row_of_the_wrong_length_is_left_to_the_importer():
+    """It becomes a line that the importer refuses by its number, not a guess."""
+    lines, _ = read(b"resource,relation,subject\na:1,b\na:1,b,c:1,d\n", "csv")
+
+    assert json.loads(lines[1]) == {"resource": "a:1", "relation": "b"}
+    assert "(too many columns)" in json.loads(lines[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.csv", "csv"), ("A.CSV", "csv"), ("a.ndjson", "ndjson"), ("-", "ndjson")]
+)
+def test_the_name_tells_the_form(name, form):
+    assert form == form_of(name)

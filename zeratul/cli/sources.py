@@ -1,0 +1,117 @@
+"""Files of relationships as NDJSON in pieces, whatever form they came in."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import PurePath
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import orjson
+
+from zeratul.cli.console import CommandError
+from zeratul.domain.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Form = Literal["ndjson", "csv"]
+
+# LIMIT: bytes read at a time; an import holds a few of them, never a file.
+PIECE_BYTES = 256 * 1024
+CSV_ROWS = 2_000
+CSV_COLUMNS = ("resource", "relation", "subject", "expiresAt")
+CSV_REQUIRED = {"resource", "relation", "subject"}
+
+
+def form_of(name: str) -> Form:
+    """The form a file's name promises: CSV for ``.csv``, NDJSON for everything else."""
+    return "csv" if PurePath(name).suffix.lower() == ".csv" else "ndjson"
+
+
+def pieces(file: BinaryIO, form: Form, moved: Callable[[int], None]) -> Iterator[bytes]:
+    """The file as NDJSON; ``moved`` hears how many of its bytes each piece took.
+
+    Line numbers stay true: a CSV file's header becomes an empty line.
+
+    Raises:
+        CommandError: a CSV file without the columns it needs, or not CSV.
+    """
+    if form == "csv":
+        yield from _csv_pieces(file, moved)
+        return
+    last = b"\n"
+    while piece := file.read(PIECE_BYTES):
+        moved(len(piece))
+        yield piece
+        last = piece
+    if not last.endswith(b"\n"):
+        # Or the next file's first line would become part of this one's last.
+        yield b"\n"
+
+
+def _csv_pieces(file: BinaryIO, moved: Callable[[int], None]) -> Iterator[bytes]:
+    counted = _Counted(file, moved)
+    text = io.TextIOWrapper(io.BufferedReader(counted, PIECE_BYTES), "utf-8-sig", newline="")
+    csv.field_size_limit(Limits().import_line_bytes_max)
+    rows = csv.reader(text, strict=True)
+    try:
+        columns = next(rows, None)
+        if columns is None:
+            return
+        _require_columns(columns)
+        lines = [b""]
+        for row in rows:
+            lines.append(_line(columns, row))
+            if len(lines) >= CSV_ROWS:
+                yield b"\n".join(lines) + b"\n"
+                lines = []
+        if lines:
+            yield b"\n".join(lines) + b"\n"
+    except csv.Error as error:
+        raise CommandError(f"line {rows.line_num}: not CSV: {error}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"after line {rows.line_num}: not UTF-8") from error
+    finally:
+        text.detach()
+
+
+def _require_columns(columns: list[str]) -> None:
+    unknown = [column for column in columns if column not in CSV_COLUMNS]
+    missing = sorted(CSV_REQUIRED.difference(columns))
+    if unknown or missing or len(set(columns)) != len(columns):
+        raise CommandError(
+            f"the first line of a CSV file names its columns, this one says: {', '.join(columns)}",
+            help="resource,relation,subject and perhaps expiresAt",
+        )
+
+
+def _line(columns: list[str], row: list[str]) -> bytes:
+    if not row:
+        return b""
+    values = dict(zip(columns, row, strict=False))
+    if not values.get("expiresAt", "-"):
+        del values["expiresAt"]
+    if len(row) > len(columns):
+        # Refused by the importer with its line number, as any other bad line.
+        values["(too many columns)"] = ",".join(row[len(columns) :])
+    return orjson.dumps(values)
+
+
+class _Counted(io.RawIOBase):
+    """Tells how many bytes were read."""
+
+    def __init__(self, file: BinaryIO, moved: Callable[[int], None]) -> None:
+        self._file = file
+        self._moved = moved
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed asks for any buffer
+        """Fill the buffer from the file."""
+        piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._moved(len(piece))
+        return len(piece)
