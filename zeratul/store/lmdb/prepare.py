@@ -1,0 +1,142 @@
+"""Making rows ready outside the writers' lock: distinct names, their nodes, columns of numbers.
+
+What was looked up stays true: numbers are never reused and names never deleted. Only a name that
+was unknown may have been interned meanwhile; the transaction looks again for those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from zeratul.store.lmdb.codec import pack_u32
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from zeratul.store.interface import Row
+    from zeratul.store.lmdb.snapshot import LmdbSnapshot
+
+# Below this many rows numpy's fixed cost is more than a loop's.
+BULK_ROWS_MIN = 32
+
+UNKNOWN = 0  # in place of a node
+
+
+class Rows(NamedTuple):
+    """Columns of the writes or of the deletes; resources and subjects are indexes into names.
+
+    ``attributed`` holds the (slot, subject slot) pairs in which some row has an expiry.
+    """
+
+    resources: Sequence[int]
+    slots: Sequence[int]
+    subject_slots: Sequence[int]
+    subjects: Sequence[int]
+    expiries: Sequence[int | None]
+    attributed: frozenset[tuple[int, int]] = frozenset()
+
+
+class Columns(NamedTuple):
+    """The same as arrays, for many rows."""
+
+    resources: NDArray[np.intp]
+    slots: NDArray[np.uint64]
+    subject_slots: NDArray[np.uint64]
+    subjects: NDArray[np.intp]
+
+
+class PreparedRows(NamedTuple):
+    """Writes and deletes made ready; see ``zeratul.store.interface.Prepared``.
+
+    Attributes:
+        application: whose names they use.
+        names: distinct full names.
+        nodes: node of each name, ``UNKNOWN`` where no commit had interned it.
+        next_node: nodes from here on were given after the names were looked up.
+        needed: indexes of the names that the writes use, in the order of the names.
+        writes, deletes: the rows.
+        write_columns, delete_columns: the same for many rows, else None.
+    """
+
+    application: int
+    names: list[bytes]
+    nodes: list[int]
+    next_node: int
+    needed: list[int]
+    writes: Rows
+    deletes: Rows
+    write_columns: Columns | None
+    delete_columns: Columns | None
+
+
+def prepare_rows(
+    snapshot: LmdbSnapshot,
+    next_node: int,
+    application: int,
+    writes: Sequence[Row],
+    deletes: Sequence[Row],
+) -> PreparedRows:
+    """Rows with their names looked up in ``snapshot``, whose first free node is ``next_node``."""
+    index: dict[bytes, int] = {}
+    write_rows = _rows(writes, index)
+    needed_count = len(index)
+    delete_rows = _rows(deletes, index)
+    names = list(index)
+    needed = sorted(range(needed_count), key=names.__getitem__)
+    found = snapshot.nodes_of(names)
+    return PreparedRows(
+        application,
+        names,
+        [found.get(name, UNKNOWN) for name in names],
+        next_node,
+        needed,
+        write_rows,
+        delete_rows,
+        _columns(write_rows),
+        _columns(delete_rows),
+    )
+
+
+def _rows(rows: Sequence[Row], index: dict[bytes, int]) -> Rows:
+    """Columns of the rows; names not yet in ``index`` are added to it."""
+    if not rows:
+        return Rows((), (), (), (), ())
+    resource_types, resource_ids, slots, subject_slots, subject_types, subject_ids, expiries = zip(
+        *rows, strict=True
+    )
+    attributed = frozenset(
+        (slot, subject_slot)
+        for slot, subject_slot, expires_at_ms in zip(slots, subject_slots, expiries, strict=True)
+        if expires_at_ms is not None
+    )
+    return Rows(
+        _numbered(resource_types, resource_ids, index),
+        slots,
+        subject_slots,
+        _numbered(subject_types, subject_ids, index),
+        expiries,
+        attributed,
+    )
+
+
+def _numbered(types: Sequence[int], ids: Sequence[str], index: dict[bytes, int]) -> list[int]:
+    prefixes = {type_slot: pack_u32(type_slot) for type_slot in set(types)}
+    return [
+        index.setdefault(prefixes[type_slot] + object_id.encode(), len(index))
+        for type_slot, object_id in zip(types, ids, strict=True)
+    ]
+
+
+def _columns(rows: Rows) -> Columns | None:
+    if len(rows.slots) < BULK_ROWS_MIN:
+        return None
+    return Columns(
+        np.array(rows.resources, np.intp),
+        np.array(rows.slots, np.uint64),
+        np.array(rows.subject_slots, np.uint64),
+        np.array(rows.subjects, np.intp),
+    )
