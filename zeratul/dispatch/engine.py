@@ -378,9 +378,10 @@ class View:
                 return self._widen(subject) or memo.closure
             return memo.closure
         keys = holding_keys(self._state.plan, subject)
-        if not must and sum(self.snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW:
+        count = sum(self.snapshot.resource_counts(keys))
+        if not must and count > _HELD_USERSETS_FEW:
             return None
-        return self._make(subject, keys)[0]
+        return self._make(subject, keys, count)[0]
 
     def _memo(self, subject: Subject) -> Memo | None:
         return self._engine.memos.get(
@@ -412,22 +413,17 @@ class View:
         return made
 
     def _make(
-        self, subject: Subject, keys: list[tuple[int, int, int]]
+        self, subject: Subject, keys: list[tuple[int, int, int]], count: int
     ) -> tuple[Closure, int | None]:
         """A narrow closure and the time it ends, put together from memos where that is cheaper."""
         plan = self._state.plan
-        composed = None
-        if subject.slot not in plan.bodies:
-            directly = held(plan, subject, self.snapshot.resources(keys))
-            if sum(map(len, directly.values())) <= _COMPOSED_USERSETS_MAX:
-                composed = self._compose(directly)
-        if composed is None:
+        if subject.slot not in plan.bodies and count <= _COMPOSED_USERSETS_MAX:
+            made, expires = self._compose(held(plan, subject, self.snapshot.resources(keys)))
+        else:
             budget = Budget(self._engine.limits.check_reads_max, "check_reads_max")
             evaluation = closure(plan, subject, budget)
             made = drive(evaluation, self.snapshot, _no_closure, self._deadline)
             expires = self.snapshot.expires_min_ms
-        else:
-            made, expires = composed
         if not plan.containers:
             made = made._replace(wide=True)
         self._keep(subject, made, expires)
@@ -442,7 +438,7 @@ class View:
                 userset = Subject(node, slot)
                 memo = self._memo(userset)
                 part, end = (
-                    self._make(userset, []) if memo is None else (memo.closure, memo.expires_ms)
+                    self._make(userset, [], 0) if memo is None else (memo.closure, memo.expires_ms)
                 )
                 parts.append(part.sets)
                 ends.append(end)

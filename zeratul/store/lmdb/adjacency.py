@@ -18,6 +18,7 @@ from zeratul.store.lmdb.codec import (
     ATTRIBUTED,
     BURIED_RECORD,
     BURIED_VALUE_SIZE,
+    LED_RECORD,
     PLAIN,
     ROW_RECORD,
     ROW_SIZE,
@@ -32,6 +33,7 @@ from zeratul.store.lmdb.codec import (
     unpack_expiry,
     unpack_u48,
 )
+from zeratul.store.lmdb.environment import is_userset
 from zeratul.store.lmdb.failures import translated
 
 if TYPE_CHECKING:
@@ -228,7 +230,28 @@ class Adjacency:
     @translated
     def resources_of_all(self, subjects: BitMap, subject_slot: int, slot: int) -> BitMap:
         """Union of ``resources`` over many subjects."""
+        if len(subjects) > FEW:
+            subjects = self._leading(subjects, subject_slot, slot)
+            if not subjects:
+                return BitMap()
         return self._resources_of(_array(subjects), len(subjects), subject_slot, slot)
+
+    def _leading(self, subjects: BitMap, subject_slot: int, slot: int) -> BitMap:
+        """Those of many subjects that can have a row in the slot at all.
+
+        Someone in 100,000 groups of which none is in another group costs one seek here instead of
+        100,000: ``led`` holds every userset that was ever named in the slot.
+        """
+        if not is_userset(self._transaction, self._tables, subject_slot):
+            return subjects
+        key = U32.pack(subject_slot) + U32.pack(slot)
+        with self._transaction.cursor(self._tables.led) as cursor:
+            if not cursor.set_key(key):
+                return BitMap()
+            if cursor.count() >= len(subjects):
+                return subjects
+            packed = cursor.getmulti((key,), dupdata=True, dupfixed_bytes=U32.size, keyfixed=True)
+        return subjects & bitmap_of_array(np.frombuffer(packed, LED_RECORD)["node"])
 
     def _subjects_of(
         self, resources: NDArray[Any] | int, count: int, slot: int, subject_slot: int

@@ -53,6 +53,8 @@ ROW_RECORD = np.dtype(
         "itemsize": ROW_SIZE,
     }
 )
+# The same of ``led``: (subject slot, slot) -> a userset that was ever named there.
+LED_RECORD = np.dtype([("subject_slot", ">u4"), ("slot", ">u4"), ("node", ">u4")])
 BURIED_RECORD = np.dtype(
     {
         "names": [

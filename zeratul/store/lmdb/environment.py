@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import lmdb
 
+from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT
 from zeratul.errors import StoreError
-from zeratul.store.lmdb.codec import FORMAT_VERSION, U32, Counters, pack_u32, unpack_state
+from zeratul.store.lmdb.codec import (
+    FORMAT_VERSION,
+    U32,
+    Counters,
+    pack_u32,
+    split_slot_name,
+    unpack_state,
+)
 from zeratul.store.lmdb.failures import translated
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ class Tables(NamedTuple):
     reverse: Database
     buried_forward: Database
     buried_reverse: Database
+    led: Database
     attributes: Database
     expiries: Database
     changes: Database
@@ -60,7 +69,7 @@ class Tables(NamedTuple):
     answer_expiries: Database
 
 
-_ROW_TABLES = {"forward", "reverse", "buried_forward", "buried_reverse"}
+_ROW_TABLES = {"forward", "reverse", "buried_forward", "buried_reverse", "led"}
 
 
 class Environment:
@@ -239,6 +248,12 @@ def sync_directory(path: Path) -> None:
 
 
 # Entries of ``meta`` besides the counters.
+
+
+def is_userset(transaction: lmdb.Transaction[bytes], tables: Tables, slot: int) -> bool:
+    """Whether a slot is a relation's, not one that stands for the objects of a type."""
+    name = transaction.get(pack_u32(slot), db=tables.slot_names)
+    return name is not None and split_slot_name(name)[2] not in (SELF, WILDCARD_SLOT)
 
 
 def read_counters(transaction: lmdb.Transaction[bytes], tables: Tables) -> Counters:

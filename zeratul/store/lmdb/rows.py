@@ -37,7 +37,13 @@ from zeratul.store.lmdb.codec import (
     pack_u64,
     unpack_expiry,
 )
-from zeratul.store.lmdb.environment import mark_key, names_count_key, read_counters, read_marks
+from zeratul.store.lmdb.environment import (
+    is_userset,
+    mark_key,
+    names_count_key,
+    read_counters,
+    read_marks,
+)
 from zeratul.store.lmdb.failures import translated
 from zeratul.store.lmdb.prepare import UNKNOWN, PreparedRows
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
@@ -125,6 +131,7 @@ class RowWriter:
         self._created = pack_u48(self.revision)
         self._buried_forward: list[tuple[bytes, bytes]] = []
         self._buried_reverse: list[tuple[bytes, bytes]] = []
+        self._userset_slots: dict[int, bool] = {}
         self._reads = LmdbSnapshot(
             transaction,
             tables,
@@ -358,7 +365,31 @@ class RowWriter:
             put = self.transaction.put
             put(key + value, pack_attributes(expires_at_ms), db=self.tables.attributes)
             put(pack_u64(expires_at_ms) + key + value, b"", db=self.tables.expiries)
+        if self._leads(subject_slot):
+            self.transaction.put(
+                pack_u32(subject_slot) + pack_u32(slot), pack_u32(subject), db=self.tables.led
+            )
         self._change_rows += pack_change(_THERE, resource, slot, subject_slot, subject, kind)
+
+    def _leads(self, subject_slot: int) -> bool:
+        """Whether rows with this form of subject are indexed by it in ``led``."""
+        known = self._userset_slots.get(subject_slot)
+        if known is None:
+            known = is_userset(self.transaction, self.tables, subject_slot)
+            self._userset_slots[subject_slot] = known
+        return known
+
+    def _lead_columns(
+        self, slots: NDArray[Any], others: NDArray[Any], nodes: NDArray[Any]
+    ) -> None:
+        """Index rows (slot, subject slot, subject) whose subjects are usersets."""
+        leading = [slot for slot in np.unique(others).tolist() if self._leads(slot)]
+        if not leading:
+            return
+        chosen = np.isin(others, np.array(leading, others.dtype))
+        entries = np.unique(np.stack((others[chosen], slots[chosen], nodes[chosen])), axis=1)
+        pairs = zip(_packed(entries[0], entries[1]), _packed(entries[2]), strict=True)
+        self.transaction.cursor(self.tables.led).putmulti(pairs, dupdata=False)
 
     def _mark(self, slot: int, subject_slot: int) -> None:
         """Tell every reader from this commit on to look for attributed rows of the pair."""
@@ -410,6 +441,7 @@ class RowWriter:
         order = np.lexsort((resources, slots, subject_slots, subjects))
         keys = _packed(subjects[order], subject_slots[order] << np.uint64(8), slots[order])
         self._reverse.putmulti(zip(keys, self._values(resources[order]), strict=True))
+        self._lead_columns(slots, subject_slots, subjects)
         changes = np.empty(len(resources), CHANGE_RECORD)
         changes["op"], changes["attributed"] = _THERE, PLAIN
         changes["resource"], changes["slot"] = resources, slots
