@@ -1,4 +1,4 @@
-"""Short constructors: relationships, subjects and resources from text, models from one-line rules."""
+"""Short constructors: relationships and references from text, models from one-line rules."""
 
 from __future__ import annotations
 

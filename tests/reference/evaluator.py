@@ -1,6 +1,6 @@
 """What the answers are: the meaning of a schema over a list of relationships, slow and obvious.
 
-A *goal* is (resource type, resource id, relation). For one subject every goal a question depends on
+A *goal* is (resource type, resource id, relation). For one subject every goal a question rests on
 is collected, then their memberships are computed as a least fixpoint: all NOT_MEMBER at first,
 then the rules applied until nothing changes. An exclusion is not monotone, so goals are computed
 stratum by stratum: what is subtracted is complete before anything that subtracts it.
@@ -8,11 +8,11 @@ stratum by stratum: what is subtracted is complete before anything that subtract
 Rules:
 - A plain subject matches a row that names it and a row that names the wildcard of its type.
 - The wildcard as a subject matches only rows that name the wildcard.
-- A userset subject ``o#r`` is a member of the goal ``o#r`` itself, and otherwise matches only rows
-  that name exactly it.
+- A userset subject ``o#r`` is in the goal ``o#r`` itself, and otherwise matches only rows that
+  name exactly it.
 - Every subject matches a row that names a userset it is a member of.
-- An arrow follows plain objects stored on its tupleset, never wildcards or usersets, and only those
-  whose type has the relation.
+- An arrow follows plain objects stored on its tupleset, never wildcards or usersets, and of those
+  only the ones whose type has the relation.
 - A row whose expiry is not after ``now_ms`` is absent.
 
 It imports values only: nothing here may share code, and therefore mistakes, with the evaluator.
@@ -233,16 +233,13 @@ def _uses(
 ) -> Iterator[tuple[tuple[str, str], int]]:
     match rewrite:
         case Direct():
-            for subject in relation.subjects:
-                if subject.relation:
-                    yield (subject.type, subject.relation), step
+            yield from (((by.type, by.relation), step) for by in relation.subjects if by.relation)
         case Computed(name):
             yield (kind, name), step
         case Arrow(tupleset, name):
-            for subject in schema.relation(kind, tupleset).subjects:
-                followed = not subject.relation and not subject.wildcard
-                if followed and name in schema.type(subject.type).relations:
-                    yield (subject.type, name), step
+            stored = schema.relation(kind, tupleset).subjects
+            plain = [by.type for by in stored if not by.relation and not by.wildcard]
+            yield from (((to, name), step) for to in plain if name in schema.type(to).relations)
         case Union(children) | Intersection(children):
             for child in children:
                 yield from _uses(schema, kind, relation, child, step)

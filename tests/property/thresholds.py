@@ -1,0 +1,46 @@
+"""Sizes at which the engine changes its way of working, set so that a dozen rows reach them.
+
+The answers may not depend on any of them. Small data never meets the ways meant for large data,
+and large data is too slow to compare with the reference: so the sizes are made small instead.
+"""
+
+from __future__ import annotations
+
+ENGINE = "zeratul.dispatch.engine"
+ADJACENCY = "zeratul.store.lmdb.adjacency"
+
+Thresholds = dict[tuple[str, str], int]
+
+AS_SHIPPED: Thresholds = {}
+
+EVERYTHING_IS_LARGE: Thresholds = {
+    (ENGINE, "_HELD_USERSETS_FEW"): 0,
+    (ENGINE, "_COMPOSED_USERSETS_MAX"): 0,
+    (ENGINE, "_USES_BEFORE_WIDE"): 0,
+    ("zeratul.graph.check", "FOLLOWED_USERSETS_MAX"): 1,
+    ("zeratul.dispatch.memos", "_LOOP_ROWS_MAX"): 0,
+    ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 1,
+    (ADJACENCY, "FEW"): 0,
+    (ADJACENCY, "GALLOP_SEEKS_MAX"): 0,
+    ("zeratul.store.lmdb.codec", "_FEW_BYTES"): 0,
+    ("zeratul.store.lmdb.prepare", "BULK_ROWS_MIN"): 0,
+    ("zeratul.store.lmdb.transaction", "_PART_SIZE"): 36,
+}
+
+SOME_IS_LARGE: Thresholds = {
+    (ENGINE, "_HELD_USERSETS_FEW"): 1,
+    (ENGINE, "_COMPOSED_USERSETS_MAX"): 1,
+    (ENGINE, "_USES_BEFORE_WIDE"): 1,
+    (ENGINE, "_WIDE_READS_MAX"): 8,
+    ("zeratul.graph.check", "FOLLOWED_USERSETS_MAX"): 0,
+    ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 2,
+    (ADJACENCY, "FEW"): 1,
+    (ADJACENCY, "GALLOP_SEEKS_MAX"): 1,
+    ("zeratul.store.lmdb.prepare", "BULK_ROWS_MIN"): 2,
+}
+
+ALL = {
+    "as shipped": AS_SHIPPED,
+    "everything is large": EVERYTHING_IS_LARGE,
+    "some is large": SOME_IS_LARGE,
+}
