@@ -1,0 +1,1 @@
+"""HTTP contracts over the services: decode, one service call, encode."""

@@ -1,0 +1,1 @@
+"""The native contract `/api/v1` (Authaz shape)."""

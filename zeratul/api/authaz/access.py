@@ -1,0 +1,248 @@
+"""Questions over HTTP: check, bulk check, explain, expand (contract authaz §6)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from zeratul.api.authaz import encoding, questions, reading
+from zeratul.api.authaz.structures import (
+    BulkCheckBody,
+    CheckBody,
+    CheckItem,
+    ExplainBody,
+    FastBulkCheckBody,
+)
+from zeratul.api.bodies import read_json, ready_json
+from zeratul.api.decoding import Decoder
+from zeratul.api.keys import CALLER
+from zeratul.api.queries import Query
+from zeratul.api.responses import json_answer, json_bytes
+from zeratul.errors import InputError, LimitError, UnknownNameError, ZeratulError
+from zeratul.graph.answers import CheckQuestion
+from zeratul.service.answers import BulkCheckAnswer, CheckAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import msgspec
+    from aiohttp import web
+
+    from zeratul.api.authaz.structures import RelationshipBody
+    from zeratul.api.forwarding import Forwarder
+    from zeratul.api.work import Work
+    from zeratul.domain.limits import Limits
+    from zeratul.domain.relationship import Relationship, SubjectRef
+    from zeratul.service.access import Access
+    from zeratul.service.caller import Caller
+
+_CHECK = Decoder(CheckBody)
+_EXPLAIN = Decoder(ExplainBody)
+_ITEM = Decoder(CheckItem)
+_FAST_CHECKS = Decoder(FastBulkCheckBody)
+_CHECKS = Decoder(BulkCheckBody)
+
+# LIMIT: questions a front answers itself; more would hold up the checks beside them.
+INLINE_CHECKS_MAX = 1_000
+
+
+class TypeQuestion(NamedTuple):
+    """A question on a type as a whole, without an id."""
+
+    subject: SubjectRef
+    type_name: str
+    relation: str
+
+
+Item = CheckQuestion | TypeQuestion | ZeratulError
+
+
+class AccessHandlers:
+    """Handlers of ``/authorization/check``, ``explain`` and ``expand``."""
+
+    def __init__(
+        self,
+        service: Access,
+        limits: Limits,
+        work: Work,
+        forwarder: Forwarder | None,
+    ) -> None:
+        self._service = service
+        self._limits = limits
+        self._work = work
+        self._forwarder = forwarder
+
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """``POST /check``: the hot path; answered on the event loop, in microseconds."""
+        if request.rel_url.raw_query_string:
+            Query(request, ())
+        raw = ready_json(request, self._limits, "small_body_bytes_max")
+        if raw is None:
+            raw = await read_json(request, self._limits, "small_body_bytes_max")
+        body = _CHECK(raw)
+        fresh = reading.at_least(request, consistency=body.consistency)
+        who = questions.subject(body.user_id, body.subject)
+        kind, relation = questions.target(body)
+        caller = request[CALLER]
+        try:
+            if body.resource_id is None:
+                answer = self._service.check_type(caller, who, kind, relation, at_least=fresh)
+            else:
+                answer = self._service.check(
+                    caller,
+                    CheckQuestion(who, questions.resource(kind, body.resource_id), relation),
+                    contextual=self._given(
+                        body.contextual_relationships, "contextualRelationships"
+                    ),
+                    at_least=fresh,
+                )
+        except UnknownNameError as error:
+            raise named(error) from None
+        return json_bytes(request, encoding.check(answer))
+
+    async def check_many(self, request: web.Request) -> web.StreamResponse:
+        """``POST /check/bulk``: answers in order, errors of items inline."""
+        Query(request, ())
+        forwarder = self._forwarder
+        declared = request.content_length
+        if forwarder is not None and (
+            declared is None or declared > self._limits.small_body_bytes_max
+        ):
+            return await forwarder.stream(request, "body_bytes_max")
+        raw = await read_json(request, self._limits, "body_bytes_max")
+        body, items = self._checks(raw)
+        if forwarder is not None and len(items) > INLINE_CHECKS_MAX:
+            return await forwarder.whole(request, raw)
+        fresh = reading.at_least(request, consistency=body.consistency)
+        ask = partial(self._ask_many, request[CALLER], items, fresh)
+        answer = ask() if len(items) <= INLINE_CHECKS_MAX else await self._work.run(ask)
+        return json_bytes(request, encoding.checks(answer.results, answer.zookie))
+
+    def _ask_many(
+        self, caller: Caller, items: list[Item], at_least: str | None
+    ) -> BulkCheckAnswer:
+        """Questions on resources in one call, those on whole types each by itself."""
+        asked = [each for each in items if isinstance(each, CheckQuestion)]
+        answer = self._service.check_many(caller, asked, at_least=at_least)
+        if len(asked) == len(items):
+            found = answer.results
+        else:
+            answered = iter(answer.results)
+            found = [
+                next(answered)
+                if isinstance(each, CheckQuestion)
+                else self._check_type(caller, each)
+                if isinstance(each, TypeQuestion)
+                else each
+                for each in items
+            ]
+        results = [named(each) if isinstance(each, UnknownNameError) else each for each in found]
+        return BulkCheckAnswer(results, answer.zookie)
+
+    def _check_type(self, caller: Caller, question: TypeQuestion) -> CheckAnswer | ZeratulError:
+        try:
+            return self._service.check_type(caller, *question)
+        except InputError as error:
+            return error
+
+    def _checks(self, raw: bytes) -> tuple[FastBulkCheckBody | BulkCheckBody, list[Item]]:
+        try:
+            body: FastBulkCheckBody | BulkCheckBody = _FAST_CHECKS(raw)
+        except InputError:
+            # An item does not decode: one by one, so that it spoils only itself.
+            body = _CHECKS(raw)
+        most = self._limits.bulk_checks_max
+        if len(body.checks) > most:
+            raise LimitError(
+                "bulk_checks_max",
+                most,
+                f"a call has at most {most:,} checks, this one has {len(body.checks):,}",
+                field="checks",
+            )
+        default = None
+        if body.user_id is not None or body.subject is not None:
+            default = questions.subject(body.user_id, body.subject)
+        items: list[Item] = []
+        checks: Sequence[CheckItem | msgspec.Raw] = body.checks
+        for each in checks:
+            try:
+                items.append(_item(each if isinstance(each, CheckItem) else _ITEM(each), default))
+            except InputError as error:
+                # Its fields are counted from the item, beside which the error stands.
+                items.append(error)
+        return body, items
+
+    async def explain(self, request: web.Request) -> web.StreamResponse:
+        """``POST /explain``: the proof, or what was looked at and what would do."""
+        Query(request, ())
+        body = _EXPLAIN(await read_json(request, self._limits, "small_body_bytes_max"))
+        kind, relation = questions.target(body)
+        # On a type as a whole only roles decide, and there are none to explain yet.
+        identity = questions.required(body.resource_id, "resourceId")
+        ask = partial(
+            self._service.explain,
+            request[CALLER],
+            CheckQuestion(
+                questions.subject(body.user_id, body.subject),
+                questions.resource(kind, identity),
+                relation,
+            ),
+            contextual=self._given(body.contextual_relationships, "contextualRelationships"),
+            writes=self._given(body.writes, "writes"),
+            deletes=self._given(body.deletes, "deletes"),
+            at_least=reading.at_least(request, consistency=body.consistency),
+        )
+        try:
+            answer = await self._work.run(ask)
+        except UnknownNameError as error:
+            raise named(error) from None
+        return json_answer(request, encoding.explanation(answer, tenant_id=body.tenant_id))
+
+    async def expand(self, request: web.Request) -> web.StreamResponse:
+        """``GET /expand``: the tree of a userset, usersets in it unexpanded."""
+        query = Query(request, ("resource", "resourceId", "relation", "permission", "zookie"))
+        kind, relation = reading.target(query, "relation")
+        resource = questions.resource(kind, query.required("resourceId"))
+        fresh = reading.at_least(request, query=query)
+        answer = await self._work.run(
+            partial(self._service.expand, request[CALLER], resource, relation, at_least=fresh)
+        )
+        return json_answer(request, encoding.expansion(answer))
+
+    def _given(self, bodies: list[RelationshipBody], field: str) -> list[Relationship]:
+        if not bodies:
+            return []
+        most = self._limits.contextual_relationships_max
+        if len(bodies) > most:
+            raise LimitError(
+                "contextual_relationships_max",
+                most,
+                f"`{field}` has at most {most}, this has {len(bodies):,}",
+                field=field,
+            )
+        return [
+            questions.relationship(each, prefix=f"{field}[{index}].")
+            for index, each in enumerate(bodies)
+        ]
+
+
+def _item(body: CheckItem, default: SubjectRef | None) -> Item:
+    if default is not None and body.user_id is None and body.subject is None:
+        who = default
+    else:
+        who = questions.subject(body.user_id, body.subject)
+    kind, relation = questions.target(body)
+    if body.resource_id is None:
+        return TypeQuestion(who, kind, relation)
+    return CheckQuestion(who, questions.resource(kind, body.resource_id), relation)
+
+
+# What the services look up by kind, and where this contract's callers said it.
+_FIELDS = {"type": "resource", "relation": "action"}
+
+
+def named(error: UnknownNameError) -> UnknownNameError:
+    """The error, put down to the field of a question."""
+    if error.field in (None, "relation"):
+        error.field = _FIELDS.get(error.kind)
+    return error

@@ -1,0 +1,123 @@
+"""Subjects, resources, relationships and questions out of the contract's words.
+
+Whether a type or relation is declared and an id keeps the rules is the services' to say, with the
+schema at hand; here is refused only what this contract's own words get wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zeratul.domain.relationship import (
+    WILDCARD,
+    ObjectRef,
+    Relationship,
+    SubjectRef,
+)
+from zeratul.errors import MalformedError, ValidationError
+from zeratul.service.times import parse_time
+
+if TYPE_CHECKING:
+    from zeratul.api.authaz.structures import CheckBody, CheckItem, RelationshipBody
+
+USER = "user"
+
+
+def subject(user_id: str | None, text: str | None, *, prefix: str = "") -> SubjectRef:
+    """The subject: a bare user id, or ``type:id``, ``type:id#relation``, ``type:*``.
+
+    Raises:
+        ValidationError: both or none of the two fields.
+        MalformedError: what is there does not parse.
+    """
+    if text is not None:
+        if user_id is not None:
+            raise ValidationError({prefix + "subject": ["send `userId` or `subject`, not both"]})
+        return SubjectRef.parse(text, field=prefix + "subject")
+    if user_id is None:
+        raise ValidationError({prefix + "userId": ["is missing: send `userId` or `subject`"]})
+    if user_id == WILDCARD:
+        # A star where an id is expected would be a mistake with a large effect.
+        raise MalformedError(
+            "a user id must not be `*`",
+            field=prefix + "userId",
+            help="for everyone send `subject` with `user:*`",
+        )
+    return SubjectRef(USER, user_id)
+
+
+def required(text: str | None, field: str) -> str:
+    """The text of a field.
+
+    Raises:
+        ValidationError: it is absent.
+    """
+    if text is None:
+        raise ValidationError({field: ["is missing"]})
+    return text
+
+
+def relationship(body: RelationshipBody, *, prefix: str = "") -> Relationship:
+    """A relationship to write, to delete, or to take as given.
+
+    Raises:
+        ValidationError: a field is missing, or asks for what this server does not have.
+        MalformedError: the subject or the time does not parse.
+    """
+    if bytes(body.condition) not in (b"", b"null"):
+        raise ValidationError({prefix + "condition": ["conditions are not supported yet"]})
+    expires_at_ms = None
+    if body.expires_at is not None:
+        expires_at_ms = parse_time(body.expires_at, field=prefix + "expiresAt")
+    kind, identity, relation = body.resource, body.resource_id, body.relation
+    if kind is None or identity is None or relation is None:
+        fields = {"resource": kind, "resourceId": identity, "relation": relation}
+        missing = [name for name, value in fields.items() if value is None]
+        raise ValidationError({prefix + name: ["is missing"] for name in missing})
+    if body.subject is None and body.user_id is not None and body.user_id != WILDCARD:
+        return Relationship(kind, identity, relation, USER, body.user_id, "", expires_at_ms)
+    who = subject(body.user_id, body.subject, prefix=prefix)
+    return Relationship(kind, identity, relation, *who, expires_at_ms)
+
+
+def target(body: CheckBody | CheckItem, *, prefix: str = "") -> tuple[str, str]:
+    """Type and relation a question is about: ``resource`` and ``action``, or ``permission``.
+
+    Raises:
+        ValidationError: neither, or both and they differ.
+        MalformedError: the permission does not parse.
+    """
+    if body.permission is None:
+        return (
+            required(body.resource, prefix + "resource"),
+            required(body.action, prefix + "action"),
+        )
+    kind, relation = split_permission(body.permission, field=prefix + "permission")
+    if body.resource not in (None, kind) or body.action not in (None, relation):
+        raise ValidationError(
+            {prefix + "permission": ["does not agree with `resource` and `action`"]}
+        )
+    return kind, relation
+
+
+def split_permission(text: str, *, field: str) -> tuple[str, str]:
+    """Type and relation of ``type:relation``.
+
+    Raises:
+        MalformedError: it is not of this form.
+    """
+    kind, colon, relation = text.partition(":")
+    if not (colon and kind and relation):
+        raise MalformedError("expected `resource:action`", field=field)
+    return kind, relation
+
+
+def resource(kind: str, text: str, *, prefix: str = "") -> ObjectRef:
+    """The resource a question is about.
+
+    Raises:
+        MalformedError: a star, which stands for no single resource.
+    """
+    if text == WILDCARD:
+        raise MalformedError("a resource id must not be `*`", field=prefix + "resourceId")
+    return ObjectRef(kind, text)

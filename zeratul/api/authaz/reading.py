@@ -1,0 +1,91 @@
+"""Request -> values, shared by the handlers of this contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multidict import istr
+
+from zeratul.api.authaz import questions
+from zeratul.domain.zookie import Zookie
+from zeratul.errors import ValidationError
+from zeratul.service.answers import Page
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from zeratul.api.authaz.structures import Consistency
+    from zeratul.api.queries import Query
+    from zeratul.domain.limits import Limits
+
+ZOOKIE_HEADER = istr("X-Zeratul-Zookie")
+NDJSON_ACCEPT = "application/x-ndjson"
+
+
+def at_least(
+    request: web.Request, *, consistency: Consistency | None = None, query: Query | None = None
+) -> str | None:
+    """How fresh the answer has to be; of several zookies the newest.
+
+    Raises:
+        MalformedError: one of several is none of ours (a single one is the service's to judge).
+    """
+    header = request.headers.get(ZOOKIE_HEADER)
+    if consistency is None and query is None:
+        return header  # the usual question names none, or in the header
+    given = [
+        text
+        for text in (
+            header,
+            consistency.at_least if consistency else None,
+            query.text("zookie") if query else None,
+        )
+        if text is not None
+    ]
+    if len(given) < 2:
+        return given[0] if given else None
+    return max(given, key=lambda text: Zookie.decode(text).revision)
+
+
+def page(query: Query, limits: Limits) -> Page:
+    """Which part of a list is asked for.
+
+    Raises:
+        ValidationError, LimitError: a page size that is none.
+    """
+    return Page(query.page_size(limits), query.text("cursor"))
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Whether the answer is to be NDJSON."""
+    return any(
+        part.partition(";")[0].strip().lower() == NDJSON_ACCEPT
+        for part in request.headers.get("Accept", "").split(",")
+    )
+
+
+def target(query: Query, name: str) -> tuple[str, str]:
+    """Type and relation a query is about: ``resource`` and ``name``, or ``permission``.
+
+    Raises:
+        ValidationError: neither, or both.
+        MalformedError: one does not parse.
+    """
+    permission = query.text("permission")
+    if permission is None:
+        return query.required("resource"), query.required(name)
+    kind, relation = questions.split_permission(permission, field="permission")
+    if query.text("resource") not in (None, kind) or query.text(name) not in (None, relation):
+        raise ValidationError({"permission": [f"does not agree with `resource` and `{name}`"]})
+    return kind, relation
+
+
+def refuse_paging(query: Query) -> None:
+    """A stream has no pages.
+
+    Raises:
+        ValidationError: it was asked for one.
+    """
+    for name in ("pageSize", "cursor"):
+        if name in query:
+            raise ValidationError({name: ["a stream has no pages"]})

@@ -1,0 +1,51 @@
+"""Structured logs: one JSON object a line, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+
+# Libraries say on this level what a person should see; their chatter stays out.
+LIBRARY_LEVEL = logging.WARNING
+
+
+def configure(slot: str) -> None:
+    """Log as this process."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _process(slot),
+    ]
+    renderers: list[structlog.typing.Processor] = [
+        structlog.processors.dict_tracebacks,
+        structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *renderers,
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=LIBRARY_LEVEL, force=True)
+
+
+def _process(slot: str) -> structlog.typing.Processor:
+    def add(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = slot
+        event["pid"] = os.getpid()
+        return event
+
+    return add
