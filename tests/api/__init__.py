@@ -1,0 +1,1 @@
+"""A real server on a socket, asked over HTTP."""
