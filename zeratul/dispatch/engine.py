@@ -19,6 +19,7 @@ from zeratul.dispatch.explaining import explain
 from zeratul.dispatch.memos import Memos
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.overlay import Overlay
+from zeratul.dispatch.recent import RecentAnswers
 from zeratul.dispatch.state import MODEL_KIND, ApplicationState, load_state
 from zeratul.domain.vocabulary import SELF
 from zeratul.errors import InternalError, LimitError, ZeratulError
@@ -74,6 +75,7 @@ class Engine:
         self.limits = limits
         self.memos = Memos(limits.memo_bytes_max, self._documents_changed)
         self._states: dict[int, ApplicationState] = {}
+        self._recent = RecentAnswers(0)
         self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
 
     def on_documents(self, listener: Callable[[Iterable[tuple[int, str, str]]], None]) -> None:
@@ -98,7 +100,7 @@ class Engine:
             state = self._states.get(application)
             if state is None or state.schema_revision > snapshot.head:
                 state = self._load(application, snapshot)
-            return View(self, application, snapshot, state)
+            return View(self, application, snapshot, state, self._recent_at(snapshot))
         except BaseException:
             snapshot.close()
             raise
@@ -107,6 +109,15 @@ class Engine:
         """Learn what other processes committed, without asking anything."""
         with self.store.snapshot() as snapshot:
             self.memos.follow(snapshot)
+
+    def _recent_at(self, snapshot: Snapshot) -> RecentAnswers | None:
+        """Answers of the snapshot's revision; None for the past, which is rarely asked twice."""
+        recent = self._recent
+        if recent.revision != snapshot.revision:
+            if snapshot.revision < recent.revision or snapshot.revision != snapshot.head:
+                return None
+            recent = self._recent = RecentAnswers(snapshot.revision)
+        return recent
 
     def _documents_changed(self, documents: Iterable[tuple[int, str, str]]) -> None:
         documents = list(documents)
@@ -146,6 +157,8 @@ class View:
     __slots__ = (
         "_deadline",
         "_engine",
+        "_expiring",
+        "_recent",
         "_state",
         "application",
         "revision",
@@ -156,10 +169,17 @@ class View:
     )
 
     def __init__(
-        self, engine: Engine, application: int, snapshot: Snapshot, state: ApplicationState
+        self,
+        engine: Engine,
+        application: int,
+        snapshot: Snapshot,
+        state: ApplicationState,
+        recent: RecentAnswers | None,
     ) -> None:
         self._engine = engine
         self._state = state
+        self._recent = recent
+        self._expiring = False  # whether a memo that ends at some time was used
         self._deadline = time.monotonic() + engine.limits.request_timeout_s
         self.application = application
         self.snapshot = snapshot
@@ -195,11 +215,28 @@ class View:
             UnknownNameError: type or relation not declared.
             LimitError: the read budget is used up; nothing was decided.
         """
+        known = None if contextual else self._known(question)
+        if known is not None:
+            return known
         slot = self.slot(question.resource.type, question.relation)
         naming = Naming(self.snapshot, self._state)
         subject, node = naming.question(question)
-        source = self._overlay(naming, contextual) if contextual else None
-        return self._decide(subject, node, slot, source)
+        if contextual:
+            return self._decide(subject, node, slot, self._overlay(naming, contextual))
+        answer = self._decide(subject, node, slot, None)
+        self._remember(question, answer)
+        return answer
+
+    def _known(self, question: CheckQuestion) -> Membership | None:
+        recent = self._recent
+        if recent is None:
+            return None
+        return recent.get(self.application, question, self.snapshot.now_ms)
+
+    def _remember(self, question: CheckQuestion, answer: Membership) -> None:
+        snapshot = self.snapshot
+        if self._recent is not None and not self._expiring and snapshot.expires_min_ms is None:
+            self._recent.put(self.application, question, snapshot.now_ms, answer)
 
     def _decide(
         self, subject: Subject, node: int, slot: int, source: Overlay | None
@@ -212,22 +249,29 @@ class View:
         self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
     ) -> list[Membership | ZeratulError]:
         """Answers in order; an item's own error stands in its place."""
+        answers: list[Membership | ZeratulError | None] = [None] * len(questions)
+        if not contextual:
+            answers = [self._known(question) for question in questions]
         naming = Naming(self.snapshot, self._state)
-        naming.warm(questions)
+        naming.warm(
+            question for question, known in zip(questions, answers, strict=True) if known is None
+        )
         source = self._overlay(naming, contextual) if contextual else None
-        errors: dict[int, ZeratulError] = {}
         asked: dict[int, _Asked] = {}
         for index, question in enumerate(questions):
+            if answers[index] is not None:
+                continue
             try:
                 slot = self.slot(question.resource.type, question.relation)
                 asked[index] = (*naming.question(question), slot)
             except ZeratulError as error:
-                errors[index] = error
+                answers[index] = error
         decided = self._decide_many(dict.fromkeys(asked.values()), source)
-        return [
-            errors[index] if index in errors else decided[asked[index]]
-            for index in range(len(questions))
-        ]
+        for index, question_asked in asked.items():
+            answer = answers[index] = decided[question_asked]
+            if source is None and not isinstance(answer, ZeratulError):
+                self._remember(questions[index], answer)
+        return answers  # type: ignore[return-value]  # every place is filled by now
 
     def _decide_many(
         self, questions: Iterable[_Asked], source: Overlay | None
@@ -373,6 +417,7 @@ class View:
         subject, must = request
         memo = self._memo(subject)
         if memo is not None:
+            self._expiring = self._expiring or memo.expires_ms is not None
             if memo.may_widen and memo.uses >= _USES_BEFORE_WIDE:
                 memo.may_widen = False
                 return self._widen(subject) or memo.closure
@@ -437,6 +482,8 @@ class View:
             for node in nodes:
                 userset = Subject(node, slot)
                 memo = self._memo(userset)
+                if memo is not None:
+                    self._expiring = self._expiring or memo.expires_ms is not None
                 part, end = (
                     self._make(userset, [], 0) if memo is None else (memo.closure, memo.expires_ms)
                 )
