@@ -21,6 +21,7 @@ from zeratul.store.lmdb.codec import (
     U32,
     Counters,
     pack_u32,
+    pack_u64,
     split_slot_name,
     unpack_state,
 )
@@ -43,6 +44,7 @@ SPARE_TRANSACTIONS_MAX = 16
 
 STATE_KEY = b"state"
 _FORMAT_KEY = b"format"
+_MAP_BYTES_KEY = b"map_bytes"
 _NAMES_COUNT_PREFIX = b"names"
 _MARK_PREFIX = b"mark"
 
@@ -107,6 +109,8 @@ class Environment:
                 self.lmdb = _open(path, map_bytes=map_bytes if first else 0, readonly=readonly)
                 try:
                     self.tables = open_tables(self.lmdb, readonly=readonly)
+                    if first and not readonly:
+                        _write_map_size(self.lmdb, self.tables, map_bytes)
                 except BaseException:
                     self.lmdb.close()
                     raise
@@ -202,6 +206,19 @@ def open_tables(environment: lmdb.Environment, *, readonly: bool) -> Tables:
     with environment.begin() as transaction:
         _check_format(transaction, tables)
     return tables
+
+
+@translated
+def _write_map_size(environment: lmdb.Environment, tables: Tables, map_bytes: int) -> None:
+    """Commit the size of the map where it is another than before.
+
+    LMDB writes it into the file only with a commit, and the processes that open next take it from
+    there: without this they would go on with the old size and break when the file outgrows it.
+    """
+    packed = pack_u64(map_bytes)
+    with environment.begin(write=True) as transaction:
+        if transaction.get(_MAP_BYTES_KEY, db=tables.meta) != packed:
+            transaction.put(_MAP_BYTES_KEY, packed, db=tables.meta)
 
 
 def _tables(
