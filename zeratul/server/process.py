@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -35,6 +36,8 @@ log = structlog.get_logger("zeratul.server")
 COLLECT_STEPS_MAX = 200
 # Allocations between two collections: requests leave no cycles, so seldom is often enough.
 GC_THRESHOLD = 20_000
+# How far heavy work stands back where processors are scarce (of 19).
+HEAVY_NICENESS = 10
 # What a start that can not succeed ends with; the supervisor does not try it again.
 EXIT_REFUSED = 3
 
@@ -68,6 +71,9 @@ async def _serve(task: Task) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     limits = _limits(task)
+    if task.role == "heavy":
+        # Where processors are scarce, checks come first: they never wait for heavy work.
+        os.nice(HEAVY_NICENESS)
     services = open_services(
         task.config.data,
         limits=limits,
