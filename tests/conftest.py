@@ -1,4 +1,4 @@
-"""Fixtures and Hypothesis profiles: dev 50, ci 200, night 20,000 examples."""
+"""Fixtures and Hypothesis profiles: dev 50, ci 100, night 20,000 examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.applications import Installation, Peer
 
 # A deadline per example would fail a slow machine, not a wrong answer.
-for name, examples in (("dev", 50), ("ci", 200), ("night", 20_000)):
+for name, examples in (("dev", 50), ("ci", 100), ("night", 20_000)):
     settings.register_profile(
         name,
         max_examples=examples,

@@ -19,7 +19,7 @@ from zeratul.api.bodies import PIECE_BYTES, pieces, refuse_early
 from zeratul.api.failures import HttpError
 from zeratul.api.keys import REQUEST_ID
 from zeratul.api.responses import SERVER
-from zeratul.errors import ZeratulError
+from zeratul.errors import LimitError, ZeratulError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -122,6 +122,8 @@ class Forwarder:
                 data=body.pieces() if isinstance(body, _Body) else body,
                 allow_redirects=False,
             )
+            if isinstance(body, _Body):
+                body.answered_by(response)
             try:
                 answer = _head(request, response)
                 await answer.prepare(request)
@@ -144,9 +146,17 @@ class Forwarder:
                 raise body.error from error
             raise HttpError(
                 503,
-                "the process for uploads, exports and lists is not there at the moment",
+                "the process for uploads, exports and lists is not there at the moment"
+                + _doubt(request.method, error),
                 headers={"Retry-After": "1"},
             ) from error
+
+
+def _doubt(method: str, error: Exception) -> str:
+    """What a caller must know when a call was sent and never answered."""
+    if method == "GET" or isinstance(error, aiohttp.ClientConnectorError):
+        return ""
+    return "; the write may have been applied: repeat it"
 
 
 class _Body:
@@ -156,7 +166,19 @@ class _Body:
         self._request = request
         self._limits = limits
         self._limit = limit
+        self._response: aiohttp.ClientResponse | None = None
         self.error: ZeratulError | ConnectionError | None = None
+
+    def answered_by(self, response: aiohttp.ClientResponse) -> None:
+        """Break this response off when the body breaks off: its maker waits for the rest."""
+        self._response = response
+        self._break_off()
+
+    def _break_off(self) -> None:
+        # One that is only too slow is told so by whoever waits for it.
+        gone = self.error is not None and not isinstance(self.error, LimitError)
+        if gone and self._response is not None:
+            self._response.close()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         try:
@@ -165,6 +187,7 @@ class _Body:
                 await asyncio.sleep(0)
         except (ZeratulError, ConnectionError) as error:
             self.error = error
+            self._break_off()
             raise
 
 

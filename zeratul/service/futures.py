@@ -2,13 +2,16 @@
 
 The future a service hands out can not be cancelled: a client that went away does not undo a write
 that is under way, and whoever resolves the future need not ask.
+
+Nothing here is left in a reference cycle: what a future's callbacks hold (thousands of rows) goes
+with the last reference, not with the next run of the garbage collector.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Future
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from zeratul.errors import ConflictError
 
@@ -52,7 +55,8 @@ def all_of(futures: Sequence[Future[T]]) -> Future[list[T]]:
     """Their results in order, once all are there; the first error in that order, if any."""
     outcome: Future[list[T]] = Future()
     outcome.set_running_or_notify_cancel()
-    left = len(futures)
+    waiting = list(futures)
+    left = len(waiting)
     lock = Lock()
 
     def settle(_: Future[T] | None) -> None:
@@ -62,9 +66,11 @@ def all_of(futures: Sequence[Future[T]]) -> Future[list[T]]:
             if left > 0:
                 return
         try:
-            outcome.set_result([future.result() for future in futures])
+            outcome.set_result([future.result() for future in waiting])
         except BaseException as error:  # noqa: BLE001 - a future carries whatever its work raised
             outcome.set_exception(error)
+        finally:
+            waiting.clear()  # They hold this function.
 
     for future in futures:
         future.add_done_callback(settle)
@@ -82,27 +88,38 @@ def retrying(attempt: Callable[[], Future[T]]) -> Future[T]:
     Raises:
         ConflictError: (from the future) the model changed again and again.
     """
-    outcome: Future[T] = Future()
-    outcome.set_running_or_notify_cancel()
-    tries = 0
+    attempts = _Attempts(attempt)
+    attempts.begin()
+    return attempts.outcome
 
-    def settle(future: Future[T]) -> None:
-        nonlocal tries
+
+class _Attempts(Generic[T]):
+    """A class because a function that names itself would be a reference cycle."""
+
+    def __init__(self, attempt: Callable[[], Future[T]]) -> None:
+        self._attempt = attempt
+        self._tries = 0
+        self.outcome: Future[T] = Future()
+        self.outcome.set_running_or_notify_cancel()
+
+    def begin(self) -> None:
+        self._attempt().add_done_callback(self._settle)
+
+    def _settle(self, future: Future[T]) -> None:
         error = future.exception()
         if error is None:
-            outcome.set_result(future.result())
+            self.outcome.set_result(future.result())
             return
         if not isinstance(error, ModelMovedError):
-            outcome.set_exception(error)
+            self.outcome.set_exception(error)
             return
-        tries += 1
-        if tries >= MODEL_CHANGES_MAX:
-            outcome.set_exception(ConflictError("the model keeps changing", help="retry later"))
+        self._tries += 1
+        if self._tries >= MODEL_CHANGES_MAX:
+            self.outcome.set_exception(
+                ConflictError("the model keeps changing", help="retry later")
+            )
             return
         try:
-            attempt().add_done_callback(settle)
+            self.begin()
         except Exception as problem:  # noqa: BLE001 - a future carries whatever its work raised
-            outcome.set_exception(problem)
-
-    attempt().add_done_callback(settle)
-    return outcome
+            self.outcome.set_exception(problem)
