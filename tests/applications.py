@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
     from zeratul.domain.schema import Schema
     from zeratul.domain.vocabulary import Vocabulary

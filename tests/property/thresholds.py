@@ -6,7 +6,7 @@ and large data is too slow to compare with the reference: so the sizes are made 
 
 from __future__ import annotations
 
-ENGINE = "zeratul.dispatch.engine"
+CLOSURES = "zeratul.dispatch.closures"
 ADJACENCY = "zeratul.store.lmdb.adjacency"
 
 Thresholds = dict[tuple[str, str], int]
@@ -14,9 +14,9 @@ Thresholds = dict[tuple[str, str], int]
 AS_SHIPPED: Thresholds = {}
 
 EVERYTHING_IS_LARGE: Thresholds = {
-    (ENGINE, "_HELD_USERSETS_FEW"): 0,
-    (ENGINE, "_COMPOSED_USERSETS_MAX"): 0,
-    (ENGINE, "_USES_BEFORE_WIDE"): 0,
+    (CLOSURES, "_HELD_USERSETS_FEW"): 0,
+    (CLOSURES, "_COMPOSED_USERSETS_MAX"): 0,
+    (CLOSURES, "_USES_BEFORE_WIDE"): 0,
     ("zeratul.graph.check", "FOLLOWED_USERSETS_MAX"): 1,
     ("zeratul.dispatch.memos", "_LOOP_ROWS_MAX"): 0,
     ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 1,
@@ -28,10 +28,10 @@ EVERYTHING_IS_LARGE: Thresholds = {
 }
 
 SOME_IS_LARGE: Thresholds = {
-    (ENGINE, "_HELD_USERSETS_FEW"): 1,
-    (ENGINE, "_COMPOSED_USERSETS_MAX"): 1,
-    (ENGINE, "_USES_BEFORE_WIDE"): 1,
-    (ENGINE, "_WIDE_READS_MAX"): 8,
+    (CLOSURES, "_HELD_USERSETS_FEW"): 1,
+    (CLOSURES, "_COMPOSED_USERSETS_MAX"): 1,
+    (CLOSURES, "_USES_BEFORE_WIDE"): 1,
+    (CLOSURES, "_WIDE_READS_MAX"): 8,
     ("zeratul.graph.check", "FOLLOWED_USERSETS_MAX"): 0,
     ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 2,
     (ADJACENCY, "FEW"): 1,

@@ -34,7 +34,7 @@ from zeratul.service.validation import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
     from zeratul.graph.answers import CheckQuestion
     from zeratul.service.caller import Caller

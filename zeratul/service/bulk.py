@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.domain.relationship import Relationship
     from zeratul.service.answers import ItemStatus, OnError
     from zeratul.service.caller import Caller

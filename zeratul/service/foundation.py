@@ -13,7 +13,8 @@ from zeratul.service.validation import WriteTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zeratul.dispatch.engine import Engine, View
+    from zeratul.dispatch.engine import Engine
+    from zeratul.dispatch.view import View
     from zeratul.domain.limits import Limits
     from zeratul.service.answers import Page
     from zeratul.service.caller import Caller

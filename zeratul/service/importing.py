@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.service.caller import Caller
     from zeratul.service.foundation import Foundation
     from zeratul.service.validation import Form, Numbers, WriteTable

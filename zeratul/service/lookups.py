@@ -35,7 +35,7 @@ from zeratul.service.validation import require_resource, require_subject, requir
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.domain.relationship import ObjectRef, SubjectRef
     from zeratul.graph.answers import Via
     from zeratul.service.caller import Caller

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from zeratul.dispatch.engine import View
+    from zeratul.dispatch.view import View
     from zeratul.domain.schema import AllowedSubject, Schema
     from zeratul.domain.vocabulary import Vocabulary
     from zeratul.store.interface import Snapshot, Store, StoredRow, WriteTransaction
