@@ -67,11 +67,17 @@ class Engine:
             self.memos.follow(snapshot)
 
     def _recent_at(self, snapshot: Snapshot) -> RecentAnswers | None:
-        """Answers of the snapshot's revision; None for the past, which is rarely asked twice."""
+        """Answers of the snapshot's revision; None for the past.
+
+        A past revision is read under today's schema, so what was answered while it was the newest
+        one may be another answer.
+        """
+        if snapshot.revision != snapshot.head:
+            return None
         recent = self._recent
         if recent.revision != snapshot.revision:
-            if snapshot.revision < recent.revision or snapshot.revision != snapshot.head:
-                return None
+            if snapshot.revision < recent.revision:
+                return None  # another thread is ahead
             recent = self._recent = RecentAnswers(snapshot.revision)
         return recent
 

@@ -18,36 +18,56 @@ if TYPE_CHECKING:
     from zeratul.domain.membership import Membership
     from zeratul.graph.answers import CheckQuestion
 
-# LIMIT: about half a kilobyte each; freeing them all at a commit takes about a millisecond.
-ANSWERS_MAX = 10_000
+# LIMIT: answers of a generation, about a quarter of a kilobyte each; there are two of them. Small
+# enough that letting one go takes well under a millisecond.
+GENERATION_MAX = 8_192
+
+# Application, subject (type, id, relation), resource (type, id), relation: flat, because each
+# tuple inside would be one more object to keep and to free.
+_Key = tuple[int, str, str, str, str, str, str]
 
 
 class RecentAnswers:
     """Answers of one revision, over all applications.
+
+    What is asked again moves to the young generation; when that is full, the old one goes.
 
     Attributes:
         revision: the one they are true at.
         now_ms: the latest time any of them was given at; they hold from then on.
     """
 
-    __slots__ = ("_answers", "now_ms", "revision")
+    __slots__ = ("_old", "_young", "now_ms", "revision")
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
         self.now_ms = 0
-        self._answers: dict[tuple[int, CheckQuestion], Membership] = {}
+        self._young: dict[_Key, Membership] = {}
+        self._old: dict[_Key, Membership] = {}
 
     def get(self, application: int, question: CheckQuestion, now_ms: int) -> Membership | None:
         """The answer, if it was given and holds at this time."""
         if now_ms < self.now_ms:
             return None
-        return self._answers.get((application, question))
+        subject, resource, relation = question
+        key = (application, *subject, *resource, relation)
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self._keep(key, found)
+        return found
 
     def put(
         self, application: int, question: CheckQuestion, now_ms: int, answer: Membership
     ) -> None:
         """Keep an answer that rests on no row with an expiry."""
-        if len(self._answers) >= ANSWERS_MAX:
-            self._answers.clear()
+        subject, resource, relation = question
         self.now_ms = max(self.now_ms, now_ms)
-        self._answers[application, question] = answer
+        self._keep((application, *subject, *resource, relation), answer)
+
+    def _keep(self, key: _Key, answer: Membership) -> None:
+        if len(self._young) >= GENERATION_MAX:
+            self._old = self._young
+            self._young = {}
+        self._young[key] = answer
