@@ -38,12 +38,11 @@ class _Edge:
     not read yet, ``out`` what came of it.
     """
 
-    __slots__ = ("gained", "out", "read", "slot", "subject_slot")
+    __slots__ = ("gained", "out", "slot", "subject_slot")
 
     def __init__(self, subject_slot: int, slot: int) -> None:
         self.subject_slot = subject_slot
         self.slot = slot
-        self.read = BitMap()
         self.gained = BitMap()
         self.out = BitMap()
 
@@ -160,7 +159,6 @@ class Reach:
         answers = yield RESOURCES_OF_ALL, keys
         for edge, nodes in zip(pending, answers, strict=True):
             self.budget.spend(len(edge.gained) + len(nodes))
-            edge.read |= edge.gained
             edge.gained = BitMap()
             edge.out |= nodes
 

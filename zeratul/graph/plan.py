@@ -81,7 +81,6 @@ class Plan:
         union_only: slots that reach no operation, through anything.
         closable: userset slots that a closure holds.
         containers: further slots that a wide closure holds.
-        closure_direct: stored slots that feed closable slots.
         holding: subject slot -> (stored slot, closable slots that cover it): where a subject of
             that form may be held directly.
         fed_by_subject: stored slots that feed closable slots or containers.
@@ -96,7 +95,6 @@ class Plan:
     union_only: frozenset[int]
     closable: frozenset[int]
     containers: frozenset[int]
-    closure_direct: frozenset[int]
     holding: Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]]
     fed_by_subject: frozenset[int]
     fed_by_arrow: Mapping[int, tuple[int, ...]]
@@ -141,9 +139,6 @@ class _Compiler:
             union_only=union_only,
             closable=closable,
             containers=containers,
-            closure_direct=frozenset(
-                direct for slot in closable for direct in bodies[slot].direct
-            ),
             holding=_holding(bodies, closable),
             fed_by_subject=frozenset(
                 direct for slot in closable | containers for direct in bodies[slot].direct
