@@ -12,11 +12,13 @@
     │  ├─ AlreadyExistsError
     │  ├─ PreconditionError
     │  ├─ SchemaInUseError         a change would orphan relationships
+    │  ├─ InUseError               something else rests on what would go
     │  └─ IdempotencyError         the same key with another body
     ├─ NotFoundError               absent, or invisible to this caller
     ├─ AccessError                 who asks, and what it may do
     │  ├─ UnauthenticatedError
-    │  └─ ForbiddenError           names the missing management permission
+    │  ├─ ForbiddenError           names the missing management permission
+    │  └─ TenantScopeError         a tenant's key and what belongs to the whole application
     ├─ LimitError                  a named limit with its value
     ├─ StoreError                  full, busy, closed, corrupted, wrong format
     └─ InternalError               a broken invariant
@@ -209,6 +211,21 @@ class SchemaInUseError(ConflictError):
         self.orphans = orphans
 
 
+class InUseError(ConflictError):
+    """Something else rests on what would be removed; ``force`` removes both.
+
+    Attributes:
+        references: what rests on it: kind (``policies``, ``roles``, ``relationships`` …) -> its
+            ids or forms with a count each.
+    """
+
+    code = "in_use"
+
+    def __init__(self, message: str, references: Mapping[str, Mapping[str, int]]) -> None:
+        super().__init__(message, help="send it with `?force=true` to remove what rests on it too")
+        self.references = references
+
+
 class IdempotencyError(ConflictError):
     """An idempotency key seen before with another request."""
 
@@ -245,6 +262,15 @@ class ForbiddenError(AccessError):
     def __init__(self, permission: str) -> None:
         super().__init__(f"the key lacks the management permission `{permission}`")
         self.permission = permission
+
+
+class TenantScopeError(AccessError):
+    """A caller of one tenant, and something that belongs to the whole application."""
+
+    code = "tenant_scope"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} belong to the whole application, this caller to one tenant")
 
 
 class LimitError(ZeratulError):

@@ -60,11 +60,13 @@ STATUSES: dict[type[errors.ZeratulError], tuple[int, str]] = {
     errors.AlreadyExistsError: (409, "Already exists"),
     errors.PreconditionError: (412, "Precondition failed"),
     errors.SchemaInUseError: (409, "Model in use"),
+    errors.InUseError: (409, "In use"),
     errors.IdempotencyError: (409, "Idempotency key reused"),
     errors.NotFoundError: (404, "Not found"),
     errors.AccessError: (403, "Access denied"),
     errors.UnauthenticatedError: (401, "Not authenticated"),
     errors.ForbiddenError: (403, "Permission missing"),
+    errors.TenantScopeError: (403, "Not in one tenant"),
     errors.LimitError: (400, "Limit exceeded"),
     errors.StoreError: (503, "Store unavailable"),
     errors.InternalError: (500, "Internal error"),
@@ -200,6 +202,10 @@ def _members(error: errors.ZeratulError) -> dict[str, Any]:
             members["permission"] = error.permission
         case errors.SchemaInUseError():
             members["orphans"] = dict(error.orphans)
+        case errors.InUseError():
+            members["references"] = {
+                kind: dict(counts) for kind, counts in error.references.items()
+            }
         case errors.LimitError():
             members |= {"limit": error.limit, "value": error.value}
         case errors.RevisionError() | errors.StoreError():
