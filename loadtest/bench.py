@@ -47,6 +47,8 @@ class Plan:
     chains: int
     spot_rows: int
     spot_questions: int
+    star_patterns: int
+    live_grants: int
 
 
 QUICK = Plan(
@@ -70,6 +72,8 @@ QUICK = Plan(
     chains=10,
     spot_rows=20_000,
     spot_questions=2_000,
+    star_patterns=5_000,
+    live_grants=20_000,
 )
 FULL = Plan(
     name="full",
@@ -92,6 +96,8 @@ FULL = Plan(
     chains=50,
     spot_rows=1_000_000,
     spot_questions=10_000,
+    star_patterns=100_000,
+    live_grants=1_000_000,
 )
 
 
@@ -235,6 +241,10 @@ class Bench:
         if found is None:
             found = self._servers[name] = self._stack.enter_context(start())
         return found
+
+    def start(self, name: str, start: Callable[[], Server]) -> Server:
+        """A server of a line's own, stopped with all others."""
+        return self._server(name, start)
 
     def main(self) -> Server:
         """The server that most lines ask; each shape in an application of its own."""

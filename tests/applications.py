@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from tests import roles
 from zeratul.dispatch.engine import Engine
 from zeratul.dispatch.state import MODEL_ID, MODEL_KIND
 from zeratul.domain.limits import Limits
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zeratul.dispatch.view import View
+    from zeratul.domain.catalog import Catalog
     from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
     from zeratul.domain.schema import Schema
     from zeratul.domain.vocabulary import Vocabulary
-    from zeratul.graph.answers import CheckQuestion, ExpandNode, Explanation
+    from zeratul.graph.answers import CheckQuestion, Decision, ExpandNode, Explanation
     from zeratul.store.interface import Store, WriteTransaction
 
 SUBJECTS_MAX = 1_000
@@ -43,6 +45,7 @@ class Resources(NamedTuple):
 
     ids: frozenset[str]
     via: dict[str, frozenset[str]]
+    scopes: tuple[str, ...] = ()
 
 
 class Subjects(NamedTuple):
@@ -80,6 +83,30 @@ class Answers:
             answers.append(int(answer))
         return answers
 
+    def decide(self, question: CheckQuestion, contextual: Sequence[Relationship] = ()) -> Decision:
+        """The decision with its ways."""
+        return self.view.decide(question, contextual)
+
+    def decide_many(
+        self,
+        questions: Sequence[CheckQuestion],
+        contextual: Sequence[Relationship] = (),
+        deletes: Sequence[Relationship] = (),
+    ) -> list[Decision]:
+        """The decisions with their ways; an item's error is raised."""
+        answers = []
+        for answer in self.view.decide_many(questions, contextual, deletes):
+            if isinstance(answer, ZeratulError):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def permissions_on_types(
+        self, subject: SubjectRef, type_names: Sequence[str], tenant: str | None = None
+    ) -> list[frozenset[str]]:
+        """What roles give on whole types."""
+        return self.view.permissions_on_types(subject, type_names, tenant)
+
     def explain(
         self,
         question: CheckQuestion,
@@ -93,18 +120,29 @@ class Answers:
         """The userset's tree."""
         return self.view.expand(resource, relation, subjects_max=SUBJECTS_MAX)
 
-    def lookup_resources(self, subject: SubjectRef, type_name: str, relation: str) -> Resources:
+    def lookup_resources(
+        self, subject: SubjectRef, type_name: str, relation: str, tenant: str | None = None
+    ) -> Resources:
         """Ids of the resources; the subject's own where the store has never seen its name."""
-        answer = self.view.lookup_resources(subject, type_name, relation)
+        answer = self.view.lookup_resources(subject, type_name, relation, tenant)
         return Resources(
-            self._ids(answer.nodes), {way: self._ids(part) for way, part in answer.via.items()}
+            self._ids(answer.nodes),
+            {way: self._ids(part) for way, part in answer.via.items()},
+            answer.scopes,
         )
 
     def lookup_subjects(
-        self, resource: ObjectRef, relation: str, subject_type: str, subject_relation: str = ""
+        self,
+        resource: ObjectRef,
+        relation: str,
+        subject_type: str,
+        subject_relation: str = "",
+        tenant: str | None = None,
     ) -> Subjects:
         """Ids of the subjects."""
-        answer = self.view.lookup_subjects(resource, relation, subject_type, subject_relation)
+        answer = self.view.lookup_subjects(
+            resource, relation, subject_type, subject_relation, tenant
+        )
         return Subjects(
             self._ids(answer.nodes),
             answer.wildcard,
@@ -161,6 +199,20 @@ class Installation:
             return tx.revision
 
         return self.store.write(job).result()
+
+    def put_rules(
+        self, application: int | None, model: dict[str, Any], catalog: Catalog
+    ) -> tuple[int, int]:
+        """Set model and catalog of an application with roles; see ``tests.roles``."""
+        return roles.put_rules(self.store, application, model, catalog)
+
+    def put_documents(self, application: int, **changes: Any) -> int:
+        """Write policies and roles; see ``tests.roles``."""
+        return roles.put_documents(self.store, application, **changes)
+
+    def assign(self, application: int, *changes: Any) -> int:
+        """Add and remove assignments of roles; see ``tests.roles``."""
+        return roles.assign(self.store, application, *changes)
 
     def write(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from zeratul.domain.catalog import Catalog, CatalogRelation, CatalogResource
 from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
 from zeratul.graph.answers import CheckQuestion
 
@@ -50,6 +51,20 @@ def model(types: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "schema_version": "1.1",
         "type_definitions": [_type_definition(name, rules) for name, rules in types.items()],
     }
+
+
+def catalog(**resources: tuple[Iterable[str], Mapping[str, Iterable[str]]]) -> Catalog:
+    """A catalog out of ``documents=(["read"], {"approver": ["read"]})``: actions and relations."""
+    return Catalog(
+        {
+            name: CatalogResource(
+                name,
+                actions=tuple(actions),
+                relations={key: CatalogRelation(tuple(each)) for key, each in relations.items()},
+            )
+            for name, (actions, relations) in resources.items()
+        }
+    )
 
 
 def _type_definition(name: str, rules: Mapping[str, str]) -> dict[str, Any]:

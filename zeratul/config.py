@@ -6,6 +6,7 @@ gave and fills in the rest). Names of variables are ``ZERATUL_`` and the field i
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -20,6 +21,12 @@ PORT_MAX = 65_535
 # LIMIT: a process has an interpreter of its own, about 60 MB; more than this is a typing mistake.
 WORKERS_MAX = 256
 GIB = 1024**3
+# LIMIT: longer than anybody is asked to keep an audit log; more is a typing mistake.
+RETENTION_S_MAX = 10 * 365 * 24 * 3600
+# Fields whose variables are called like their options.
+_VARIABLES = {"retention_s": "retention"}
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+_DURATION = re.compile(r"(\d{1,12})([smhd]?)", re.ASCII)
 
 Heavy = Literal["process", "inline"]
 
@@ -38,7 +45,8 @@ class Config:
         map_bytes: largest size of the store's file (address space, not disk).
         access_log: one log line for each request.
         floor: for load tests only: checks are answered with a constant.
-        retention_s: how long history, tombstones and cursors last; None takes the default.
+        retention_s: how long history, tombstones, audit events and cursors last; None takes the
+            default. Its variable is ``ZERATUL_RETENTION`` and takes durations.
         collect_interval_s: pause between rounds of collection.
         shutdown_timeout_s: how long requests in flight may take to end on SIGTERM.
     """
@@ -53,6 +61,7 @@ class Config:
     map_bytes: int = 256 * GIB
     access_log: bool = False
     floor: bool = False
+    # LIMIT: see `RETENTION_S_MAX`; 0 keeps nothing that is over.
     retention_s: int | None = None
     collect_interval_s: float = 5.0
     shutdown_timeout_s: float = 20.0
@@ -71,6 +80,9 @@ class Config:
             raise InputError("must be `process` or `inline`", field="heavy")
         if self.map_bytes < 1024 * 1024:
             raise InputError("the map must have at least 1 MiB", field="map_bytes")
+        if self.retention_s is not None and not 0 <= self.retention_s <= RETENTION_S_MAX:
+            years = RETENTION_S_MAX // (365 * 24 * 3600)
+            raise InputError(f"the retention must be 0 to {years} years", field="retention")
         if self.collect_interval_s <= 0:
             raise InputError("must be more than 0", field="collect_interval_s")
         if self.shutdown_timeout_s < 0:
@@ -108,9 +120,10 @@ def from_environment(environment: Mapping[str, str], **given: object) -> Config:
     """
     values: dict[str, object] = {"data": Path("data")}
     for each in fields(Config):
-        text = environment.get(PREFIX + each.name.upper())
+        name = _VARIABLES.get(each.name, each.name)
+        text = environment.get(PREFIX + name.upper())
         if text:
-            values[each.name] = _parse(each.name, text)
+            values[each.name] = _parse(name, text)
     unknown = given.keys() - {each.name for each in fields(Config)}
     if unknown:
         name = min(unknown)
@@ -125,12 +138,34 @@ def from_environment(environment: Mapping[str, str], **given: object) -> Config:
 
 def _parse(name: str, text: str) -> object:
     try:
-        if name in ("port", "workers", "map_bytes", "retention_s"):
+        if name in ("port", "workers", "map_bytes"):
             return int(text)
+        if name == "retention":
+            return parse_duration(text)
         if name in ("collect_interval_s", "shutdown_timeout_s"):
             return float(text)
         if name in ("access_log", "floor"):
             return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
     except (ValueError, KeyError) as error:
         raise MalformedError(f"cannot read {PREFIX}{name.upper()}", field=name) from error
+    except MalformedError as error:
+        message = f"cannot read {PREFIX}{name.upper()}: {error.message}"
+        raise MalformedError(message, field=name, help=error.help) from error
     return text
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration: a whole number, and ``s``, ``m``, ``h`` or ``d`` behind it.
+
+    >>> parse_duration("7d"), parse_duration("90m"), parse_duration("30")
+    (604800, 5400, 30)
+
+    Raises:
+        MalformedError: it is none.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise MalformedError(
+            f"not a duration: `{text[:40]}`", help="write it like `7d`, `24h`, `90m` or `30s`"
+        )
+    return int(found[1]) * _UNIT_S[found[2] or "s"]

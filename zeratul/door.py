@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
 from zeratul.errors import InternalError
 from zeratul.graph.answers import CheckQuestion
-from zeratul.service.answers import Page, RelationshipFilter
-from zeratul.service.idempotency import Replay
-from zeratul.service.importing import feed_all
+from zeratul.service.ground.answers import Page, RelationshipFilter
+from zeratul.service.ground.idempotency import Replay
+from zeratul.service.relationships.importing import feed_all
 from zeratul.service.services import Services, system_clock_ms
 from zeratul.store.lmdb import open_store
 from zeratul.store.lmdb.environment import MAP_BYTES_DEFAULT
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from typing import Self, TypeVar
 
     from zeratul.domain.limits import Limits
-    from zeratul.service.answers import (
+    from zeratul.service.ground.answers import (
         BulkAnswer,
         ExplainAnswer,
         ImportAnswer,
         ModelAnswer,
         StoredRelationship,
     )
-    from zeratul.service.caller import Caller
+    from zeratul.service.ground.caller import Caller
 
     Answer = TypeVar("Answer")
 

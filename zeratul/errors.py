@@ -17,8 +17,12 @@
     ├─ NotFoundError               absent, or invisible to this caller
     ├─ AccessError                 who asks, and what it may do
     │  ├─ UnauthenticatedError
+    │  ├─ TokenError               a Bearer token that is not valid, and what is wrong with it
     │  ├─ ForbiddenError           names the missing management permission
-    │  └─ TenantScopeError         a tenant's key and what belongs to the whole application
+    │  ├─ TenantScopeError         a tenant's key and what belongs to the whole application
+    │  ├─ StrongerKeyError         a key may not make one that outlives it
+    │  ├─ UserScopeError           a token of one user and a question about somebody else
+    │  └─ IssuerUnavailableError   whose keys are needed to judge a token, and are not there
     ├─ LimitError                  a named limit with its value
     ├─ StoreError                  full, busy, closed, corrupted, wrong format
     └─ InternalError               a broken invariant
@@ -250,6 +254,22 @@ class UnauthenticatedError(AccessError):
     code = "unauthenticated"
 
 
+class TokenError(AccessError):
+    """A Bearer token that is not valid; nothing of the token is repeated.
+
+    Attributes:
+        reason: what kind of thing is wrong: ``malformed``, ``algorithm_not_allowed``,
+            ``untrusted_issuer``, ``wrong_audience``, ``unknown_key``, ``bad_signature``,
+            ``expired``, ``not_yet_valid``, ``invalid_claim`` or ``unsupported_scheme``.
+    """
+
+    code = "invalid_token"
+
+    def __init__(self, message: str, *, reason: str, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(message, help=help)
+        self.reason = reason
+
+
 class ForbiddenError(AccessError):
     """A valid key that lacks a management permission.
 
@@ -259,8 +279,8 @@ class ForbiddenError(AccessError):
 
     code = "forbidden"
 
-    def __init__(self, permission: str) -> None:
-        super().__init__(f"the key lacks the management permission `{permission}`")
+    def __init__(self, permission: str, message: str | None = None) -> None:
+        super().__init__(message or f"the key lacks the management permission `{permission}`")
         self.permission = permission
 
 
@@ -271,6 +291,39 @@ class TenantScopeError(AccessError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} belong to the whole application, this caller to one tenant")
+
+
+class StrongerKeyError(AccessError):
+    """A key was to make, or to renew, one that outlives it."""
+
+    code = "stronger_key"
+
+    def __init__(self, expires_at: str) -> None:
+        super().__init__(
+            "a key cannot make or rotate one that outlives it",
+            help=f"this one ends at `{expires_at}`",
+        )
+
+
+class UserScopeError(AccessError):
+    """A caller that speaks for one user, and a question about another subject."""
+
+    code = "user_scope"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token speaks for one user, and this is not about that user",
+            help="leave the subject out, or ask with the key alone",
+        )
+
+
+class IssuerUnavailableError(AccessError):
+    """A token could not be judged: the keys of its issuer are not there."""
+
+    code = "issuer_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the keys of the token's issuer are not available at the moment")
 
 
 class LimitError(ZeratulError):

@@ -1,4 +1,4 @@
-"""The lines of the table of design §8, one function each, in the order of a run.
+"""The lines of the table of design §8 and of the native contract, one function each, in order.
 
 A line runs its work and what it is compared with in turns, and yields rows. It raises
 ``WrongAnswerError`` or ``ServerFaultError`` for an answer that is wrong or missing, never for a
@@ -13,6 +13,7 @@ from loadtest.lines.beside import beside
 from loadtest.lines.checks import batch, check, depth
 from loadtest.lines.heavy import heavy
 from loadtest.lines.lists import what_can
+from loadtest.lines.native import edits, paths, roles
 from loadtest.lines.peers import peers
 from loadtest.lines.sizes import disk, growth, memory
 from loadtest.lines.spot import spot
@@ -37,6 +38,9 @@ LINES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "growth": growth,
     "disk": disk,
     "spot": spot,
+    "paths": paths,
+    "roles": roles,
+    "edits": edits,
     "memory": memory,
 }
 """Every line by the name that ``--only`` takes; memory comes last, after all work."""

@@ -21,9 +21,10 @@ from zeratul.api.app import create_app
 from zeratul.api.serving import make_runner
 from zeratul.api.settings import ApiSettings
 from zeratul.door import open_services
+from zeratul.service.services import system_clock_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from zeratul.domain.limits import Limits
@@ -34,10 +35,15 @@ _names = count(1)
 
 @contextmanager
 def serving(
-    data: Path, *, limits: Limits, map_bytes: int = 1 << 30, linger_s: float = 2
+    data: Path,
+    *,
+    limits: Limits,
+    map_bytes: int = 1 << 30,
+    linger_s: float = 2,
+    clock_ms: Callable[[], int] = system_clock_ms,
 ) -> Iterator[Client]:
     """The application on a free port, answered by a thread of this process."""
-    services = open_services(data, limits=limits, map_bytes=map_bytes)
+    services = open_services(data, limits=limits, map_bytes=map_bytes, clock_ms=clock_ms)
     services.keys.ensure_root(ROOT_KEY)
     ports: list[int] = []
     started = threading.Event()

@@ -178,10 +178,11 @@ WRONG = {
         "POST", "/api/v1/api-keys", {"name": "k", "permissions": ["check:create"]}, 400,
         "unknown_name", "permissions[0]",
     ),
-    "key for a tenant": (
-        "POST", "/api/v1/api-keys", {"name": "k", "tenantId": "t"}, 400, "validation_failed", "tenantId",
+    "key for every tenant": (
+        "POST", "/api/v1/api-keys", {"name": "k", "tenantId": "*"}, 400, "malformed", "tenantId",
     ),
     "absent key": ("DELETE", "/api/v1/api-keys/key_nope", None, 404, "not_found", None),
+    "absent key to rotate": ("POST", "/api/v1/api-keys/key_nope/rotate", {}, 404, "not_found", None),
 }  # fmt: skip
 
 

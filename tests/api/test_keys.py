@@ -25,13 +25,20 @@ GUARDED = [
     ("GET", f"{FACTS}/export", None, "relationships:export"),
     ("GET", "/api/v1/api-keys", None, "keys:read"),
     ("POST", "/api/v1/api-keys", {"name": "n"}, "keys:write"),
+    ("GET", "/api/v1/api-keys/key_x", None, "keys:read"),
     ("DELETE", "/api/v1/api-keys/key_x", None, "keys:write"),
+    ("POST", "/api/v1/api-keys/key_x/rotate", {}, "keys:write"),
+    ("GET", "/api/v1/audit", None, "audit:read"),
+    ("GET", "/api/v1/audit/export", None, "audit:read"),
     ("GET", "/api/v1/applications", None, "applications:read"),
     ("POST", "/api/v1/applications", {"name": "n"}, "applications:write"),
 ]
 CLOSED = [(method, path) for method, path, _, _ in GUARDED] + [
     ("POST", f"{FACTS}/import"),
     ("GET", "/api/v1/applications/default"),
+    ("DELETE", "/api/v1/applications/default?confirm=default"),
+    ("GET", "/api/v1/applications/default/settings"),
+    ("PUT", "/api/v1/applications/default/settings"),
     ("GET", "/api/v1/applications/default/model"),
     ("PUT", "/api/v1/applications/default/model"),
     ("GET", "/metrics"),
@@ -133,7 +140,7 @@ def test_a_key_ends_by_itself(api):
 
 def test_applications_are_made_listed_and_looked_up(root, api):
     app = api.headers["X-Zeratul-Application"]
-    listed = root.get("/api/v1/applications").json["data"]
+    listed = root.get("/api/v1/applications", pageSize=1_000).json["data"]
     assert {"default", app} <= {row["id"] for row in listed}
     one = root.get(f"/api/v1/applications/{app}").json
     assert one["tenancyType"] == "single"

@@ -164,9 +164,13 @@ def test_explain_takes_hypothetical_deletes(api):
     assert api.check("user:ann", "document:plan", "read")
 
 
-def test_explain_needs_an_id(api):
+def test_explain_without_an_id_is_about_the_type(api):
     body = {key: CHECK[key] for key in CHECK if key != "resourceId"}
-    assert "resourceId" in api.post(f"{A}/explain", body).json["errors"]
+    found = api.post(f"{A}/explain", body).json
+    assert (found["allowed"], found["resourceId"], found["directGrants"]) == (False, None, [])
+    assert "viaDirectGrant" not in found
+    empty = api.post(f"{A}/explain", body | {"resourceId": ""})
+    assert "resourceId" in empty.json["errors"]
 
 
 def test_expand_names_usersets_without_expanding_them(api):

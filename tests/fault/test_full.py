@@ -158,7 +158,7 @@ async def test_a_full_map_refuses_writes_answers_questions_and_works_with_a_larg
 
 async def test_deleting_makes_room_once_it_is_collected(tmp_path: Path) -> None:
     """Without a restart: deletions fit, history is let go, and writing goes on."""
-    environment = {"ZERATUL_RETENTION_S": "0", "ZERATUL_COLLECT_INTERVAL_S": "0.05"}
+    environment = {"ZERATUL_RETENTION": "0", "ZERATUL_COLLECT_INTERVAL_S": "0.05"}
     with ServerProcess(tmp_path / "data", map_gib=SMALL_GIB, environment=environment) as server:
         async with server.client() as client:
             await prepare(client)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.applications import Installation
 
 
-@pytest.fixture(params=["everything is large", "some is large"], scope="module")
+@pytest.fixture(params=[name for name in thresholds.ALL if thresholds.ALL[name]], scope="module")
 def tuned(request: pytest.FixtureRequest, installation: Installation) -> Iterator[Installation]:
     """This process with its sizes made small."""
     before = installation.tune(thresholds.ALL[request.param])

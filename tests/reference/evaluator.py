@@ -71,7 +71,13 @@ class Reference:
                 self.mentioned[row.subject_type].add(row.subject_id)
         self._strata = _strata(schema)
 
-    def check(self, subject: SubjectRef, resource: ObjectRef, relation: str) -> Membership:
+    def check(
+        self,
+        subject: SubjectRef,
+        resource: ObjectRef,
+        relation: str,
+        tenant: str | None = None,
+    ) -> Membership:
         """Whether ``subject`` has ``relation`` to ``resource``.
 
         Raises:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from zeratul.api.authaz.routes import routes as authaz_routes
+from zeratul.api.bearer import Bearer
 from zeratul.api.bodies import expect
 from zeratul.api.forwarding import Forwarder
+from zeratul.api.key_sets import KeySetFetcher
 from zeratul.api.keys import METRICS, SERVICES, SETTINGS
 from zeratul.api.metrics import RequestMetrics
 from zeratul.api.pages import PageHandlers
+from zeratul.api.paths import pattern
 from zeratul.api.reception import Reception, no_route
 from zeratul.api.routes import Route
 from zeratul.api.work import Work
@@ -47,8 +50,12 @@ def create_app(services: Services, settings: ApiSettings) -> web.Application:
         slot=settings.slot,
     )
     pages.count_with(metrics)
+    services.decisions.on_count = metrics.count
+    bearer = Bearer(services.tokens, KeySetFetcher())
     reception = Reception(
         keys=services.keys,
+        bearer=bearer,
+        decisions=services.decisions,
         metrics=metrics,
         forwarder=forwarder,
         access_log=settings.access_log,
@@ -56,22 +63,24 @@ def create_app(services: Services, settings: ApiSettings) -> web.Application:
     app = web.Application()
     for number, route in enumerate(table):
         app.router.add_route(
-            route.method, route.path, reception.wrap(number, route), expect_handler=expect
+            route.method, pattern(route.path), reception.wrap(number, route), expect_handler=expect
         )
     app[SERVICES] = services
     app[SETTINGS] = settings
     app[METRICS] = metrics
-    app.cleanup_ctx.append(_lifetime(work, forwarder))
+    app.cleanup_ctx.append(_lifetime(work, forwarder, bearer))
     return app
 
 
 def _lifetime(
-    work: Work, forwarder: Forwarder | None
+    work: Work, forwarder: Forwarder | None, bearer: Bearer
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def running(_: web.Application) -> AsyncIterator[None]:
         if forwarder is not None:
             await forwarder.start()
+        await bearer.start()
         yield
+        await bearer.close()
         if forwarder is not None:
             await forwarder.close()
         work.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from zeratul.api.bodies import PIECE_BYTES, pieces, refuse_early
 from zeratul.api.failures import HttpError
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 64
 CONNECT_TIMEOUT_S = 2.0
 _HOST = "http://heavy"
+
+# Who sent a request, for the process it is passed on to; what a stranger says here is dropped.
+ORIGIN_HEADER = istr("X-Zeratul-Origin")
 
 # Headers about one connection are not passed on (RFC 9110 §7.6.1), nor are those set anew.
 _HOP = frozenset(
@@ -113,6 +116,7 @@ class Forwarder:
             (name, value) for name, value in request.headers.items() if name.lower() not in _HOP
         )
         headers["X-Request-Id"] = request[REQUEST_ID]
+        headers[ORIGIN_HEADER] = origin(request)
         answer: web.StreamResponse | None = None
         try:
             response = await self._connected.request(
@@ -150,6 +154,15 @@ class Forwarder:
                 + _doubt(request.method, error),
                 headers={"Retry-After": "1"},
             ) from error
+
+
+def origin(request: web.Request) -> str:
+    """The address a request came from, through the process that took it; empty when unknown.
+
+    What a stranger's headers say of it is not believed: only over the Unix socket, where nobody
+    but this server's own processes speaks, does the header count.
+    """
+    return request.remote or request.headers.get(ORIGIN_HEADER) or ""
 
 
 def _doubt(method: str, error: Exception) -> str:

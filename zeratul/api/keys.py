@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from zeratul.service.caller import Caller
+from zeratul.service.ground.caller import Caller
 
 if TYPE_CHECKING:
     from zeratul.api.metrics import RequestMetrics

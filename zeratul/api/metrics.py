@@ -8,7 +8,8 @@ Why not prometheus_client's own multiprocess mode: it takes microseconds for eac
 leaves a file for each process that ever ran. The library renders what is counted here.
 
 Rules: the layout follows from the list of routes, the same in all processes of one server; numbers
-are only added to, by one process each.
+are only added to, by one thread of one process each. Behind those of the routes stand a few of
+what a process does beside its requests (``TASKS``).
 """
 
 from __future__ import annotations
@@ -47,6 +48,14 @@ _BUCKETS_AT = len(STATUSES) + 1
 _SUM_AT = _BUCKETS_AT + len(BOUNDS) + 1
 _WIDTH = _SUM_AT + 1
 _NS = 1_000_000_000
+# Counters of what a process does behind its requests: name -> what it counts.
+TASKS = {
+    "decisions_recorded": "Decisions written to the audit log.",
+    "decisions_dropped": "Decisions the audit log had no room for.",
+    "collected": "Entries of history, audit and expired rows removed past the retention.",
+    "swept": "Entries of deleted applications removed.",
+}
+_TASK_AT = {name: at for at, name in enumerate(TASKS)}
 
 
 class RequestMetrics:
@@ -71,7 +80,8 @@ class RequestMetrics:
         self._routes = tuple(routes)
         self._directory = directory
         self._slot = slot
-        size = len(self._routes) * _WIDTH * 8
+        self._tasks_at = len(self._routes) * _WIDTH
+        size = (self._tasks_at + len(TASKS)) * 8
         if directory is None:
             self._map = mmap.mmap(-1, size)
         else:
@@ -81,6 +91,7 @@ class RequestMetrics:
         self._counts = memoryview(self._map).cast("Q")
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Requests(self))
+        self._registry.register(_Tasks(self))
         self._registry.register(_Gauges(gauges))
 
     def observe(self, route: int, status: int, seconds: float) -> None:
@@ -90,6 +101,15 @@ class RequestMetrics:
         counts[start + _STATUS_AT.get(status, _OTHER)] += 1
         counts[start + _BUCKETS_AT + bisect_left(BOUNDS, seconds)] += 1
         counts[start + _SUM_AT] += int(seconds * _NS)
+
+    def count(self, task: str, number: int) -> None:
+        """Count what was done behind the requests; ``task`` is one of ``TASKS``."""
+        self._counts[self._tasks_at + _TASK_AT[task]] += number
+
+    def tasks(self) -> Iterator[tuple[str, memoryview]]:
+        """(process, its numbers in the order of ``TASKS``) of every process."""
+        for slot, counts in self._processes():
+            yield slot, counts[self._tasks_at :]
 
     def render(self) -> bytes:
         """All counters in Prometheus's text form."""
@@ -141,6 +161,21 @@ class _Requests(Collector):
             seconds.add_metric([slot, route], buckets, sum_value=part[_SUM_AT] / _NS)
         yield requests
         yield seconds
+
+
+class _Tasks(Collector):
+    """Counters of what is done behind the requests, by process."""
+
+    def __init__(self, metrics: RequestMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        rows = list(self._metrics.tasks())
+        for at, (name, meaning) in enumerate(TASKS.items()):
+            family = CounterMetricFamily(f"zeratul_{name}", meaning, labels=["process"])
+            for slot, numbers in rows:
+                family.add_metric([slot], numbers[at])
+            yield family
 
 
 class _Gauges(Collector):

@@ -24,22 +24,26 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
+from aiohttp.hdrs import AUTHORIZATION
 from multidict import istr
 
 from zeratul.api.authaz import problems
 from zeratul.api.failures import HttpError
+from zeratul.api.forwarding import origin
 from zeratul.api.keys import CALLER, REQUEST_ID
 from zeratul.api.responses import CONTENT_TYPE_HEADER, REQUEST_ID_HEADER, SERVER, SERVER_HEADER
-from zeratul.errors import MalformedError, UnauthenticatedError
+from zeratul.errors import MalformedError, UnauthenticatedError, UserScopeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
+    from zeratul.api.bearer import Bearer
     from zeratul.api.forwarding import Forwarder
     from zeratul.api.metrics import RequestMetrics
     from zeratul.api.routes import Handler, Route
-    from zeratul.service.caller import Caller
-    from zeratul.service.keys import Keys
+    from zeratul.service.ground.caller import Caller
+    from zeratul.service.ground.decisions import Decisions
+    from zeratul.service.keys.keys import Keys
 
 log = structlog.get_logger("zeratul.api")
 
@@ -59,11 +63,15 @@ class Reception:
         self,
         *,
         keys: Keys,
+        bearer: Bearer,
+        decisions: Decisions,
         metrics: RequestMetrics,
         forwarder: Forwarder | None,
         access_log: bool,
     ) -> None:
         self._keys = keys
+        self._bearer = bearer
+        self._decisions = decisions
         self._metrics = metrics
         self._forwarder = forwarder
         self._access_log = access_log
@@ -117,8 +125,9 @@ class Reception:
         return receive
 
     def _behind_key(self, route: Route, handler: Handler) -> Handler:
-        authenticate = self._keys.authenticate
+        authenticate, narrow = self._keys.authenticate, self._bearer.narrow
         is_page, is_hot = route.entrance == "page", route.hot
+        decisions = self._decisions
         names_application = "{appId}" in route.path
         # A service confirms the key against the snapshot it opens; pages have no service.
         deferred = not is_page and route.method != "*"
@@ -127,7 +136,7 @@ class Reception:
             headers = request.headers
             secret = headers.get(KEY_HEADER)
             if secret is None and is_page:
-                secret = basic_password(headers.get("Authorization"))
+                secret = basic_password(headers.get(AUTHORIZATION))
             if secret is None:
                 raise UnauthenticatedError(f"no key: send one in the header `{KEY_HEADER}`")
             application = (
@@ -135,12 +144,26 @@ class Reception:
                 if names_application
                 else headers.get(APPLICATION_HEADER)
             )
-            request_id = "" if is_hot else request[REQUEST_ID]
-            return authenticate(secret, application, request_id, deferred=deferred)
+            if is_hot and not decisions.active:
+                return authenticate(secret, application, deferred=deferred)
+            return authenticate(
+                secret, application, request[REQUEST_ID], ip=origin(request), deferred=deferred
+            )
 
         def answer(request: web.Request) -> Awaitable[web.StreamResponse]:
-            request[CALLER] = identify(request)
+            caller = identify(request)
+            if AUTHORIZATION in request.headers:
+                return answer_narrowed(request, caller)
+            request[CALLER] = caller
             return handler(request)
+
+        async def answer_narrowed(request: web.Request, caller: Caller) -> web.StreamResponse:
+            caller = await narrow(request, caller)
+            if is_page and caller.user_id is not None:
+                # Pages are about the server, not about anybody.
+                raise UserScopeError
+            request[CALLER] = caller
+            return await handler(request)
 
         return answer
 

@@ -12,7 +12,17 @@ from zeratul.errors import InternalError
 from zeratul.language.declared import declared
 
 # One file an area, in the order the page shows them; ``server`` also holds what all areas share.
-OPENAPI_AREAS = ("questions", "relationships", "administration", "server")
+OPENAPI_AREAS = (
+    "catalog",
+    "roles",
+    "questions",
+    "relationships",
+    "groups",
+    "administration",
+    "audit",
+    "issuers",
+    "server",
+)
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",

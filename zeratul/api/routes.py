@@ -27,7 +27,8 @@ class Route:
         heavy: runs in the process for heavy calls, if there is one.
         body_limit: name of the limit of its body in ``Limits``; None for no body or a stream
             without end.
-        hot: so short that even the caller's request id is left out.
+        hot: so short that even the caller's request id and address are left out, unless decisions
+            are recorded.
     """
 
     method: str

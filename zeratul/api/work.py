@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from zeratul.errors import LimitError, MalformedError
-from zeratul.service.idempotency import Idempotent
+from zeratul.service.ground.idempotency import Idempotent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,13 +41,18 @@ class Work:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     async def each(self, iterator: Iterator[T]) -> AsyncIterator[T]:
-        """Items of a blocking iterator, each made in another thread when it is asked for."""
+        """Items of a blocking iterator, made in another thread: one ahead of what was asked for.
+
+        So one is made while the one before is on its way; no more are, whoever is slow.
+        """
         loop = asyncio.get_running_loop()
-        while True:
-            item = await loop.run_in_executor(self._threads, next, iterator, _END)
-            if item is _END:
-                return
-            yield item  # type: ignore[misc]  # `next` gives an item or the mark, which ended above
+        ahead = loop.run_in_executor(self._threads, next, iterator, _END)
+        try:
+            while (item := await ahead) is not _END:
+                ahead = loop.run_in_executor(self._threads, next, iterator, _END)
+                yield item  # type: ignore[misc]  # `next` gives an item, or the mark at the end
+        finally:
+            ahead.add_done_callback(_forget)
 
     async def durable(self, future: Future[T]) -> T:
         """The result of a write once it is durable.

@@ -15,7 +15,7 @@ from zeratul.language.declared import declared
 
 if TYPE_CHECKING:
     from zeratul.config import Config
-    from zeratul.service.caller import Caller
+    from zeratul.service.ground.caller import Caller
     from zeratul.service.services import Services
 
 SAMPLE = "models/documents"

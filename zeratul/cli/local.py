@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import orjson
 
-from zeratul.api.authaz import encoding
+from zeratul.api.authaz import encoding, list_encoding
+from zeratul.api.authaz.explaining import explanation
 from zeratul.door import open_services
 from zeratul.errors import InternalError
 from zeratul.graph.answers import CheckQuestion
-from zeratul.service.idempotency import Replay
-from zeratul.service.times import parse_time
+from zeratul.service.ground.answers import Page
+from zeratul.service.ground.idempotency import Replay
+from zeratul.service.ground.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +23,12 @@ if TYPE_CHECKING:
 
     from zeratul.cli.target import Json, Rows
     from zeratul.domain.relationship import ObjectRef, SubjectRef
-    from zeratul.service.answers import RowStream
+    from zeratul.service.ground.answers import RowStream
 
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row")
+Each_co = TypeVar("Each_co", covariant=True)
 
 
 class Local:
@@ -55,7 +59,7 @@ class Local:
         """See `Target`."""
         question = CheckQuestion(subject, resource, relation)
         answer = self.services.access.explain(self.caller, question)
-        return encoding.explanation(answer, tenant_id=None)
+        return explanation(answer)
 
     def who_can(
         self, resource: ObjectRef, relation: str, subject_type: str, subject_relation: str
@@ -68,14 +72,14 @@ class Local:
             subject_type=subject_type,
             subject_relation=subject_relation,
         )
-        return _Rows(stream, encoding.subject_row)
+        return _Rows(stream, list_encoding.subject_row)
 
     def what_can(self, subject: SubjectRef, resource_type: str, relation: str) -> Rows:
         """See `Target`."""
         stream = self.services.access.stream_what_can(
             self.caller, subject, resource_type, relation
         )
-        return _Rows(stream, encoding.resource_row)
+        return _Rows(stream, list_encoding.resource_row)
 
     # --- Model, applications, keys.
 
@@ -96,12 +100,21 @@ class Local:
 
     def applications(self) -> list[Json]:
         """See `Target`."""
-        return [
-            encoding.application(each) for each in self.services.applications.list(self.caller)
-        ]
+        list_page = self.services.applications.list
+        return [encoding.application(each) for each in _all(partial(list_page, self.caller))]
+
+    def delete_application(self, application_id: str, confirm: str) -> None:
+        """See `Target`."""
+        self.services.applications.delete(self.caller, application_id, confirm).result()
+        while self.services.applications.sweep_step() or self.services.store.sweep():
+            pass
 
     def create_key(
-        self, name: str, permissions: Sequence[str] | None, expires_at: str | None
+        self,
+        name: str,
+        permissions: Sequence[str] | None,
+        expires_at: str | None,
+        tenant_id: str | None,
     ) -> Json:
         """See `Target`."""
         made = _first(
@@ -110,9 +123,22 @@ class Local:
                 name,
                 permissions=list(permissions) if permissions else None,
                 expires_at_ms=parse_time(expires_at, field="expires") if expires_at else None,
+                tenant_id=tenant_id,
             )
         )
         return encoding.new_key(made)
+
+    def api_keys(self) -> list[Json]:
+        """See `Target`."""
+        return [encoding.key(each) for each in _all(partial(self.services.keys.list, self.caller))]
+
+    def rotate_key(self, key_id: str, grace_s: int) -> Json:
+        """See `Target`."""
+        return encoding.new_key(_first(self.services.keys.rotate(self.caller, key_id, grace_s)))
+
+    def delete_key(self, key_id: str) -> None:
+        """See `Target`."""
+        self.services.keys.delete(self.caller, key_id).result()
 
     # --- Streams.
 
@@ -129,6 +155,30 @@ class Local:
     def export(self) -> Iterator[bytes]:
         """See `Target`."""
         return iter(self.services.transfers.export(self.caller))
+
+
+class _Page(Protocol[Each_co]):
+    @property
+    def rows(self) -> Sequence[Each_co]: ...
+
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
+class _Pages(Protocol[Each_co]):
+    def __call__(self, *, page: Page) -> _Page[Each_co]: ...
+
+
+def _all(pages: _Pages[Each_co]) -> list[Each_co]:
+    """The rows of all pages of a list."""
+    rows: list[Each_co] = []
+    cursor: str | None = None
+    while True:
+        found = pages(page=Page(cursor=cursor))
+        rows += found.rows
+        cursor = found.next_cursor
+        if cursor is None:
+            return rows
 
 
 def _first(future: Future[Answer | Replay]) -> Answer:

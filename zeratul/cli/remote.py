@@ -114,17 +114,19 @@ class Remote:
 
     def applications(self) -> list[Json]:
         """See `Target`."""
-        rows: list[Json] = []
-        query: dict[str, str] = {}
-        while True:
-            page = self._call("GET", "/applications", query=query)
-            rows += page["data"]
-            if not page.get("nextCursor"):
-                return rows
-            query = {"cursor": page["nextCursor"]}
+        return self._all("/applications")
+
+    def delete_application(self, application_id: str, confirm: str) -> None:
+        """See `Target`."""
+        path = f"/applications/{quote(application_id, safe='')}"
+        self._call("DELETE", path, query={"confirm": confirm})
 
     def create_key(
-        self, name: str, permissions: Sequence[str] | None, expires_at: str | None
+        self,
+        name: str,
+        permissions: Sequence[str] | None,
+        expires_at: str | None,
+        tenant_id: str | None,
     ) -> Json:
         """See `Target`."""
         body: Json = {"name": name}
@@ -132,7 +134,33 @@ class Remote:
             body["permissions"] = list(permissions)
         if expires_at:
             body["expiresAt"] = expires_at
+        if tenant_id:
+            body["tenantId"] = tenant_id
         return self._call("POST", "/api-keys", body)
+
+    def api_keys(self) -> list[Json]:
+        """See `Target`."""
+        return self._all("/api-keys")
+
+    def rotate_key(self, key_id: str, grace_s: int) -> Json:
+        """See `Target`."""
+        path = f"/api-keys/{quote(key_id, safe='')}/rotate"
+        return self._call("POST", path, {"graceSeconds": grace_s})
+
+    def delete_key(self, key_id: str) -> None:
+        """See `Target`."""
+        self._call("DELETE", f"/api-keys/{quote(key_id, safe='')}")
+
+    def _all(self, path: str) -> list[Json]:
+        """The rows of all pages of a list."""
+        rows: list[Json] = []
+        query: dict[str, str] = {}
+        while True:
+            page = self._call("GET", path, query=query)
+            rows += page["data"]
+            if not page.get("nextCursor"):
+                return rows
+            query = {"cursor": page["nextCursor"]}
 
     # --- Streams.
 
@@ -184,7 +212,7 @@ class Remote:
             raw = await response.read()
             if response.status >= 400:
                 raise ServerError(response.status, _problem(raw))
-            return orjson.loads(raw)
+            return orjson.loads(raw) if raw else {}
 
     def _pieces(
         self,

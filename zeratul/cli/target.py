@@ -66,10 +66,26 @@ class Target(Protocol):
     def applications(self) -> list[Json]:
         """All applications."""
 
+    def delete_application(self, application_id: str, confirm: str) -> None:
+        """Delete an application and everything in it; ``confirm`` is its name."""
+
     def create_key(
-        self, name: str, permissions: Sequence[str] | None, expires_at: str | None
+        self,
+        name: str,
+        permissions: Sequence[str] | None,
+        expires_at: str | None,
+        tenant_id: str | None,
     ) -> Json:
         """A new API key; ``secret`` is seen only here."""
+
+    def api_keys(self) -> list[Json]:
+        """The application's keys, without secrets."""
+
+    def rotate_key(self, key_id: str, grace_s: int) -> Json:
+        """Give a key a new ``secret``, seen only here; the old one goes on for the grace."""
+
+    def delete_key(self, key_id: str) -> None:
+        """Take a key away."""
 
     def close(self) -> None:
         """Release what it holds."""

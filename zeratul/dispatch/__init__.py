@@ -2,14 +2,19 @@
 
     engine.py       opens views; owns what is kept between them
     view.py         one snapshot, one application, every question
+    opened.py       what a view stands on
     state.py        an application's rules: schema, numbers, plan
     naming.py       names to numbers and back
     driver.py       the loop that answers an evaluation's reads
+    deciding.py     many questions at once: relationships, then roles
+    roles.py        what documents say of roles and policies, kept until one changes
+    holding.py      what roles give on whole types
     overlay.py      a snapshot with rows added and taken away
     closures.py     a subject's usersets, from a memo or made
     memos.py        closures kept, and the rule by which they die
     recent.py       answers kept until anything is committed
-    explaining.py   proofs, made minimal; suggestions, tried out
+    explaining.py   proofs; suggestions, tried out; explaining_roles.py, roles one by one
+    minimal.py      proofs made minimal
 
 Knows the interface of stores, never an engine.
 """

@@ -1,28 +1,38 @@
 """Closures of one view: from a memo, or made and kept.
 
 A closure is put together from those of the usersets that hold the subject, which its fellow
-members share; or found by one fixpoint where there are many of these. One that has answered a few
-times is made wide, so that inheritance costs one test; a subject in very many usersets need not
-get one.
+members share: a cold subject costs one read and a few unions. Where very many usersets hold it, it
+is found by one fixpoint, or not at all: a subject in very many usersets need not get one.
+
+A narrow closure leaves inheritance (folders in folders) to a walk up from the resource; a wide one
+answers that by one test too. One is made wide when walks were needed, or at once where those of
+all its usersets are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pyroaring import BitMap
 
 from zeratul.dispatch.driver import drive
 from zeratul.errors import InternalError, LimitError
-from zeratul.graph.lookup_resources import closure, held, holding_keys
+from zeratul.graph.closure import closure, holdings, spread_from, union
 from zeratul.graph.requests import Budget, Closure, Subject
 
 if TYPE_CHECKING:
-    from pyroaring import BitMap
+    from collections.abc import Iterable
 
     from zeratul.dispatch.memos import Memo, Memos
     from zeratul.dispatch.overlay import Overlay
     from zeratul.dispatch.state import ApplicationState
     from zeratul.domain.limits import Limits
+    from zeratul.graph.closure import Sets
+    from zeratul.graph.requests import Evaluation
+    from zeratul.graph.spread import Spread
     from zeratul.store.interface import Snapshot
+
+Answer = TypeVar("Answer")
 
 # LIMIT: a subject with more direct usersets than this is first looked for from the resource's
 # side.
@@ -30,10 +40,12 @@ _HELD_USERSETS_FEW = 1_000
 # LIMIT: up to here a closure is put together from the memos of the usersets that are held; above
 # it one vectorised fixpoint is cheaper.
 _COMPOSED_USERSETS_MAX = 64
-# LIMIT: a closure is made wide when it has answered this often, and dropped from that if it takes
-# more reads than this: then walking up from the resource is cheaper.
-_USES_BEFORE_WIDE = 4
+# LIMIT: a closure is made wide when this many questions walked, and never if that takes more reads
+# (or nodes of what it is put together from) than this: then walking is cheaper.
+_WALKS_BEFORE_WIDE = 4
 _WIDE_READS_MAX = 20_000
+# LIMIT: nodes of a closure that is made wide before anything walked; it may never be needed.
+_WIDE_AT_ONCE_MAX = 4_096
 
 
 class Closures:
@@ -43,7 +55,15 @@ class Closures:
         expiring: whether a memo was used that ends at some time.
     """
 
-    __slots__ = ("_deadline", "_limits", "_memos", "_snapshot", "_state", "expiring")
+    __slots__ = (
+        "_deadline",
+        "_limits",
+        "_memos",
+        "_narrow",
+        "_snapshot",
+        "_state",
+        "expiring",
+    )
 
     def __init__(
         self,
@@ -58,6 +78,7 @@ class Closures:
         self._memos = memos
         self._limits = limits
         self._deadline = deadline
+        self._narrow: list[Memo] = []  # used, and no walk was needed yet
         self.expiring = False
 
     def over(self, source: Overlay, subject: Subject) -> Closure:
@@ -69,98 +90,163 @@ class Closures:
     def answer(self, request: tuple[Subject, bool]) -> Closure | None:
         """The subject's closure, from a memo or made and kept; None if large and it may wait."""
         subject, must = request
-        memo = self._memo(subject)
-        if memo is not None:
-            self.expiring = self.expiring or memo.expires_ms is not None
-            if memo.may_widen and memo.uses >= _USES_BEFORE_WIDE:
-                memo.may_widen = False
-                return self._widen(subject) or memo.closure
-            return memo.closure
-        keys = holding_keys(self._state.plan, subject)
-        count = sum(self._snapshot.resource_counts(keys))
-        if not must and count > _HELD_USERSETS_FEW:
-            return None
-        return self._make(subject, keys, count)[0]
+        memo = self._memo(subject.node, subject.slot)
+        if memo is None:
+            memo = self._made(subject, must=must)
+            if memo is None:
+                return None
+        elif memo.may_widen and memo.walks >= _WALKS_BEFORE_WIDE:
+            memo = self._widened(subject, memo)
+        if memo.may_widen:
+            self._narrow.append(memo)
+        return memo.closure
 
-    def _memo(self, subject: Subject) -> Memo | None:
-        return self._memos.get(
-            self._state.table,
-            (subject.node, subject.slot),
-            self._snapshot.revision,
-            self._snapshot.now_ms,
-        )
+    def walked(self) -> None:
+        """Note that rows had to be followed after all that closures could tell."""
+        for memo in self._narrow:
+            memo.walks += 1
+        self._narrow.clear()
 
-    def _keep(self, subject: Subject, made: Closure, expires: int | None) -> None:
-        self._memos.put(
+    def _memo(self, node: int, slot: int) -> Memo | None:
+        snapshot = self._snapshot
+        memo = self._memos.get(self._state.table, (node, slot), snapshot.revision, snapshot.now_ms)
+        if memo is not None and memo.expires_ms is not None:
+            self.expiring = True
+        return memo
+
+    def _keep(self, subject: Subject, made: Closure, parts: Iterable[Memo] = ()) -> Memo:
+        snapshot = self._snapshot
+        expires = snapshot.expires_min_ms
+        for part in parts:
+            end = part.expires_ms
+            if end is not None and (expires is None or end < expires):
+                expires = end
+        return self._memos.put(
             self._state.table,
             (subject.node, subject.slot),
             made,
-            revision=self._snapshot.revision,
-            now_ms=self._snapshot.now_ms,
+            revision=snapshot.revision,
+            now_ms=snapshot.now_ms,
             expires_ms=expires,
         )
 
-    def _widen(self, subject: Subject) -> Closure | None:
-        """A wide closure, kept; None where it would be too large."""
-        slots = self._state.plan.fed_by_subject
-        keys = [(subject.node, subject.slot, stored) for stored in slots]
+    def _made(self, subject: Subject, *, must: bool) -> Memo | None:
+        """A closure that was not there; None if large and it may wait."""
+        plan = self._state.plan
+        if subject.slot not in plan.bodies:
+            made = self._composed(subject)
+            if made is not None:
+                return made
+        if not must:
+            keys = [key for key, _ in holdings(plan.narrow, subject)]
+            if sum(self._snapshot.resource_counts(keys)) > _HELD_USERSETS_FEW:
+                return None
+        return self._solved(subject)
+
+    def _solved(self, subject: Subject) -> Memo:
+        """The narrow closure, found by a fixpoint."""
+        plan = self._state.plan
+        budget = Budget(self._limits.check_reads_max, "check_reads_max")
+        made = self._drive(closure(plan, subject, budget))
+        return self._keep(subject, made if plan.containers else made._replace(wide=True))
+
+    def _composed(self, subject: Subject) -> Memo | None:
+        """The closure, put together; wide if its parts are. None if many usersets hold it."""
+        plan = self._state.plan
+        held = self._held(plan.narrow, subject)
+        if held is None:
+            return None
+        own, usersets = held
+        parts = [self._memo(*each) or self._solved(Subject(*each)) for each in usersets]
+        if (
+            plan.containers
+            and parts
+            and all(part.closure.wide for part in parts)
+            and sum(map(_nodes, parts)) <= _WIDE_AT_ONCE_MAX
+        ):
+            made = self._composed_wide(subject)
+            if made is not None:
+                return made
+        sets = union([own, *(_only(plan.closable, part.closure) for part in parts)])
+        return self._keep(subject, Closure(sets, wide=not plan.containers), parts)
+
+    def _composed_wide(self, subject: Subject) -> Memo | None:
+        """The wide closure, put together; None where it would be too large."""
+        spread = self._state.plan.wide
+        held = self._held(spread, subject)
+        if held is None:
+            return self._solved_wide(subject)
+        own, usersets = held
+        parts = []
+        for each in usersets:
+            userset = Subject(*each)
+            part = self._memo(*each) or self._solved(userset)
+            if part.may_widen:
+                part = self._widened(userset, part)
+            if not part.closure.wide:
+                return None
+            parts.append(part)
+        if sum(map(_nodes, parts)) > _WIDE_READS_MAX:
+            return None
+        sets = union(part.closure.sets for part in parts)
+        fresh = {
+            slot: nodes - sets[slot] if slot in sets else nodes for slot, nodes in own.items()
+        }
+        if any(fresh.values()):
+            budget = Budget(_WIDE_READS_MAX, "check_reads_max")
+            try:
+                sets = union([sets, self._drive(spread_from(spread, fresh, budget))])
+            except LimitError:
+                return None
+        return self._keep(subject, Closure(sets, wide=True), parts)
+
+    def _widened(self, subject: Subject, memo: Memo) -> Memo:
+        """The memo made wide; as it is where that would be too large. Tried once."""
+        memo.may_widen = False
+        if subject.slot in self._state.plan.bodies:
+            return self._solved_wide(subject) or memo
+        return self._composed_wide(subject) or memo
+
+    def _solved_wide(self, subject: Subject) -> Memo | None:
+        """The wide closure, found by a fixpoint; None where it would be too large."""
+        plan = self._state.plan
+        keys = [key for key, _ in holdings(plan.wide, subject)]
         if sum(self._snapshot.resource_counts(keys)) > _WIDE_READS_MAX:
             return None
         budget = Budget(_WIDE_READS_MAX, "check_reads_max")
-        evaluation = closure(self._state.plan, subject, budget, wide=True)
         try:
-            made = drive(evaluation, self._snapshot, _no_closure, self._deadline)
+            return self._keep(subject, self._drive(closure(plan, subject, budget, wide=True)))
         except LimitError:
             return None  # the narrow one answers as well, goal by goal
-        self._keep(subject, made, self._snapshot.expires_min_ms)
-        return made
 
-    def _make(
-        self, subject: Subject, keys: list[tuple[int, int, int]], count: int
-    ) -> tuple[Closure, int | None]:
-        """A narrow closure and the time it ends, put together from memos where that is cheaper."""
-        plan = self._state.plan
-        if subject.slot not in plan.bodies and count <= _COMPOSED_USERSETS_MAX:
-            made, expires = self._compose(held(plan, subject, self._snapshot.resources(keys)))
-        else:
-            budget = Budget(self._limits.check_reads_max, "check_reads_max")
-            evaluation = closure(plan, subject, budget)
-            made = drive(evaluation, self._snapshot, _no_closure, self._deadline)
-            expires = self._snapshot.expires_min_ms
-        if not plan.containers:
-            made = made._replace(wide=True)
-        self._keep(subject, made, expires)
-        return made, expires
+    def _held(self, spread: Spread, subject: Subject) -> tuple[Sets, list[tuple[int, int]]] | None:
+        """What rows put the subject in, and the usersets with memos among it; None if many."""
+        rows = holdings(spread, subject)
+        found = self._snapshot.few_resources([key for key, _ in rows], _COMPOSED_USERSETS_MAX)
+        if found is None:
+            return None
+        own: Sets = {}
+        usersets: list[tuple[int, int]] = []
+        for (_, holding), nodes in zip(rows, found, strict=True):
+            if holding.is_shared:
+                usersets += [(node, holding.stored) for node in nodes]
+            elif nodes:
+                own = union([own, dict.fromkeys(holding.covering, BitMap(nodes))])
+        return own, usersets
 
-    def _compose(self, directly: dict[int, BitMap]) -> tuple[Closure, int | None]:
-        """The closure of a subject from those of the usersets it is directly in."""
-        parts = []
-        ends = [self._snapshot.expires_min_ms]
-        for slot, nodes in directly.items():
-            for node in nodes:
-                userset = Subject(node, slot)
-                memo = self._memo(userset)
-                if memo is not None:
-                    self.expiring = self.expiring or memo.expires_ms is not None
-                part, end = (
-                    self._make(userset, [], 0) if memo is None else (memo.closure, memo.expires_ms)
-                )
-                parts.append(part.sets)
-                ends.append(end)
-        # A memo that was made meanwhile may have read further expiries.
-        ends.append(self._snapshot.expires_min_ms)
-        expires = min((end for end in ends if end is not None), default=None)
-        return Closure(_union(parts, self._state.plan.closable), wide=False), expires
+    def _drive(self, evaluation: Evaluation[Answer]) -> Answer:
+        return drive(evaluation, self._snapshot, _no_closure, self._deadline)
 
 
-def _union(parts: list[dict[int, BitMap]], slots: frozenset[int]) -> dict[int, BitMap]:
-    """The union of closures, of these slots only: a part may be a wide one."""
-    sets: dict[int, BitMap] = {}
-    for part in parts:
-        for slot, found in part.items():
-            if slot in slots:
-                sets[slot] = sets[slot] | found if slot in sets else found
-    return sets
+def _nodes(memo: Memo) -> int:
+    return sum(map(len, memo.closure.sets.values()))
+
+
+def _only(slots: frozenset[int], found: Closure) -> Sets:
+    """The sets of these slots: those of others are in a wide closure only."""
+    if not found.wide:
+        return found.sets
+    return {slot: nodes for slot, nodes in found.sets.items() if slot in slots}
 
 
 def _no_closure(_request: tuple[Subject, bool]) -> Closure | None:

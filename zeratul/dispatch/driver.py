@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zeratul.errors import InternalError, LimitError
 from zeratul.graph.requests import (
+    CARRYING,
     CLOSURE,
+    GRANTS,
+    GRANTS_ON,
     HAS,
     MEETS,
     RESOURCES,
     RESOURCES_OF_ALL,
+    SCOPES,
     SUBJECT_COUNTS,
     SUBJECTS,
     SUBJECTS_OF_ALL,
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zeratul.dispatch.overlay import Overlay
+    from zeratul.dispatch.roles import Roles
     from zeratul.graph.requests import Closure, Evaluation, Subject
     from zeratul.store.interface import Snapshot
 
@@ -35,6 +40,8 @@ def drive(
     source: Snapshot | Overlay,
     closure: Callable[[tuple[Subject, bool]], Closure | None],
     deadline_s: float,
+    roles: Roles | None = None,
+    walked: Callable[[], None] | None = None,
 ) -> Answer:
     """The evaluation's outcome.
 
@@ -43,6 +50,8 @@ def drive(
         source: answers its reads.
         closure: answers its requests for closures.
         deadline_s: when to give up, on the monotonic clock.
+        roles: answers what it asks about roles, if it may ask.
+        walked: told whenever rows are followed from the resource's side.
 
     Raises:
         LimitError: the deadline passed, or the evaluation's budget is used up.
@@ -60,7 +69,11 @@ def drive(
             elif kind == MEETS:
                 answers = source.meets(keys)
             elif kind == SUBJECTS:
+                if walked is not None:
+                    walked()
                 answers = source.subjects(keys)
+            elif roles is not None and kind >= SCOPES:
+                answers = _tell(roles, kind, keys)
             else:
                 answers = _read(source, kind, keys)
             kind, keys = evaluation.send(answers)
@@ -71,6 +84,19 @@ def drive(
     except StopIteration as stop:
         answer: Answer = stop.value
         return answer
+
+
+def _tell(roles: Roles, kind: int, keys: Any) -> list[Any]:
+    """Answers about scopes, grants and what roles give."""
+    if kind == CARRYING:
+        return [roles.carrying(*key) for key in keys]
+    if kind == GRANTS:
+        return roles.grants(keys)
+    if kind == SCOPES:
+        return roles.scopes(keys)
+    if kind == GRANTS_ON:
+        return roles.grants_on(keys)
+    raise InternalError(f"an evaluation asked for {kind}")
 
 
 def _read(source: Snapshot | Overlay, kind: int, keys: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from zeratul.dispatch.memos import Memos
 from zeratul.dispatch.recent import RecentAnswers
+from zeratul.dispatch.roles import POLICY_KIND, ROLE_KIND, RoleCache, Roles
 from zeratul.dispatch.state import MODEL_KIND, ApplicationState, load_state
 from zeratul.dispatch.view import View
 
@@ -24,6 +25,7 @@ class Engine:
         self.limits = limits
         self.memos = Memos(limits.memo_bytes_max, self._documents_changed)
         self._states: dict[int, ApplicationState] = {}
+        self._roles: dict[int, RoleCache] = {}
         self._recent = RecentAnswers(0)
         self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
 
@@ -55,6 +57,8 @@ class Engine:
                 state,
                 memos=self.memos,
                 recent=self._recent_at(snapshot),
+                # An application without roles pays nothing for them.
+                roles=self._roles_at(snapshot, state) if state.plan.holder is not None else None,
                 limits=self.limits,
             )
         except BaseException:
@@ -81,13 +85,29 @@ class Engine:
             recent = self._recent = RecentAnswers(snapshot.revision)
         return recent
 
+    def _roles_at(self, snapshot: Snapshot, state: ApplicationState) -> Roles:
+        """What a view knows of roles."""
+        application = state.vocabulary.application
+        cache = self._roles.get(application)
+        if cache is None or cache.born > snapshot.head:
+            cache = RoleCache(snapshot.head)
+            # INVARIANT: see `dispatch.roles`. A change that was applied already reaches no cache
+            # that is shared later.
+            with self.memos.lock:
+                if snapshot.head == self.memos.applied:
+                    cache = self._roles.setdefault(application, cache)
+        return Roles(snapshot, state, cache)
+
     def _documents_changed(self, documents: Iterable[tuple[int, str, str]]) -> None:
         documents = list(documents)
         if not documents:
             self._states.clear()
+            self._roles.clear()
         for application, kind, _ in documents:
             if kind == MODEL_KIND and self._states.pop(application, None) is not None:
                 self.memos.forget(application)
+            elif kind in {ROLE_KIND, POLICY_KIND}:
+                self._roles.pop(application, None)
         for listener in self._listeners:
             listener(documents)
 

@@ -7,9 +7,10 @@ the one that opens least comes first.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zeratul.dispatch.overlay import NOTHING_STORED, Overlay
+from zeratul.dispatch.minimal import MINIMISED_ROWS_MAX, minimal
 from zeratul.domain.membership import Membership
 from zeratul.errors import LimitError
 from zeratul.graph.answers import Explanation, TraceNode
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
+    from zeratul.dispatch.explaining_roles import RolesExplained
     from zeratul.dispatch.naming import Naming
+    from zeratul.dispatch.overlay import Overlay
     from zeratul.domain.limits import Limits
+    from zeratul.domain.relationship import ObjectRef
     from zeratul.graph.plan import Plan
     from zeratul.graph.requests import Evaluation, Subject
     from zeratul.graph.solver import Row
@@ -31,10 +35,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Run = Callable[[Evaluation[T], Overlay], T]
 
-# LIMIT: a proof of more rows than this is shown as found and said to be cut: making it minimal
-# takes a check for each row. (Even the shortest way may hold a row too many: another way may use
-# one row twice.)
-MINIMISED_ROWS_MAX = 300
 # LIMIT: suggestions tried, and shown.
 SUGGESTIONS_TRIED_MAX = 64
 SUGGESTIONS_SHOWN_MAX = 5
@@ -50,8 +50,20 @@ def explain(
     source: Overlay,
     run: Run[object],
     limits: Limits,
+    by_role: RolesExplained | None = None,
 ) -> Explanation:
     """Why or why not.
+
+    Args:
+        plan: the compiled schema.
+        subject: who.
+        node: the resource.
+        slot: the relation or permission.
+        naming: names of what is told.
+        source: read from.
+        run: drives an evaluation over a source.
+        limits: bounds of the evaluations.
+        by_role: what roles say; None where they cannot matter.
 
     Raises:
         LimitError: the decision itself needs too many reads.
@@ -75,33 +87,43 @@ def explain(
     if traced.membership is Membership.MEMBER:
         proof = traced.proof
         if len(proof) <= MINIMISED_ROWS_MAX:
-            proof = _minimal(traced.proof, holds)
+            proof = minimal(traced.proof, holds)
         else:
             cut = True
-    else:
+    elif by_role is None or not by_role.decides:
         suggestions = _suggestions(plan, subject, node, slot, source, holds)
-    return Explanation(
+    explained = Explanation(
         membership=traced.membership,
         root=_named(traced.root, naming),
         proof=tuple(naming.relationships(proof)),
         suggestions=tuple(naming.relationships(suggestions)),
         reads=budget.reads,
         cut=cut,
+        via_relationships=traced.membership is Membership.MEMBER,
+        via_role=False,
     )
+    return explained if by_role is None else _with_roles(explained, by_role)
 
 
-def _minimal(proof: list[Row], holds: Callable[[Overlay], bool]) -> list[Row]:
-    """A part of the proof from which nothing can be taken."""
-    kept = list(proof)
-    shrunk = True
-    while shrunk:  # subtracting rules are not monotone: one pass may leave something to take
-        shrunk = False
-        for row in list(kept):
-            rest = [other for other in kept if other != row]
-            if holds(Overlay(NOTHING_STORED, rest)):
-                kept = rest
-                shrunk = True
-    return kept
+def explain_on_type(
+    resource: ObjectRef, relation: str, by_role: RolesExplained | None
+) -> Explanation:
+    """Why or why not on a type as a whole, which relationships say nothing about."""
+    root = TraceNode("relation", Membership.NOT_MEMBER, resource, relation)
+    explained = Explanation(Membership.NOT_MEMBER, root, (), (), 0, cut=False, via_role=False)
+    return explained if by_role is None else _with_roles(explained, by_role)
+
+
+def _with_roles(explained: Explanation, by_role: RolesExplained) -> Explanation:
+    return replace(
+        explained,
+        membership=Membership.MEMBER if by_role.decides else explained.membership,
+        reads=explained.reads + by_role.reads,
+        cut=explained.cut or by_role.cut,
+        roles=by_role.traces,
+        roles_total=by_role.total,
+        via_role=by_role.decides,
+    )
 
 
 def _suggestions(

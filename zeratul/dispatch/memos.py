@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,9 @@ _CHANGE_ROW = struct.Struct(">BIIIIB")
 _LOOP_ROWS_MAX = 64
 # LIMIT: a memo tests itself against at most this many logged rows, then all start afresh.
 _LOG_LENGTH_MAX = 10_000
+# LIMIT: the part of the memory for memos that is freed at once: some hundred memos, well under a
+# millisecond.
+_ROOM_PART = 1_024
 
 
 class Memo:
@@ -54,8 +58,9 @@ class Memo:
         first: revision it was made at.
         now_ms, expires_ms: times it holds for, from the first on and before the second.
         log_position: logged rows before it are in it or do not touch it.
-        uses: how often it answered; a memo that earns it is made wide.
-        may_widen: whether that was not tried yet.
+        walks: how many questions had to walk although they had it; it is made wide by that.
+        tries: how often that was tried, in vain.
+        may_widen: whether it may be tried again.
     """
 
     __slots__ = (
@@ -66,7 +71,8 @@ class Memo:
         "may_widen",
         "now_ms",
         "size",
-        "uses",
+        "tries",
+        "walks",
     )
 
     def __init__(
@@ -77,17 +83,33 @@ class Memo:
         self.now_ms = now_ms
         self.expires_ms = expires_ms
         self.log_position = log_position
-        self.uses = 0
+        self.walks = 0
+        self.tries = 0
         self.may_widen = not closure.wide
         # Roaring bitmaps take at most about 2 bytes a node when dense, 4 with small containers.
         self.size = 300 + sum(100 + 4 * len(nodes) for nodes in closure.sets.values())
 
 
+class Meter:
+    """What the tables of a process hold together, in bytes."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
 class MemoTable:
-    """Memos of one application under one plan."""
+    """Memos of one application under one plan.
+
+    Attributes:
+        meter: counts its bytes; None for a table that changes do not reach and nothing is kept in.
+        entries: the memos, in the order they were kept.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        self.entries: dict[Key, Memo] = {}
+        self.meter: Meter | None = None
+        self.entries: OrderedDict[Key, Memo] = OrderedDict()
         self.log: list[Key] = []
         self.log_start = 0
         self.size = 0
@@ -115,18 +137,34 @@ class MemoTable:
             self.clear()
         self.log.append(key)
 
+    def keep(self, key: Key, memo: Memo) -> None:
+        """Keep a memo in place of the one that is there."""
+        self.drop(key)
+        self.entries[key] = memo
+        self._count(memo.size)
+
     def drop(self, key: Key) -> None:
         """Forget one memo."""
         memo = self.entries.pop(key, None)
         if memo is not None:
-            self.size -= memo.size
+            self._count(-memo.size)
+
+    def drop_oldest(self) -> None:
+        """Forget the memo that was kept first."""
+        _, memo = self.entries.popitem(last=False)
+        self._count(-memo.size)
 
     def clear(self) -> None:
         """Forget all."""
-        self.entries = {}
-        self.size = 0
+        self.entries = OrderedDict()
+        self._count(-self.size)
         self.log_start += len(self.log)
         self.log = []
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        if self.meter is not None:
+            self.meter.total += size
 
     @property
     def log_end(self) -> int:
@@ -147,6 +185,7 @@ class Memos:
         self._table_by_slot: dict[int, MemoTable] = {}
         self._slots = np.empty(0, dtype=np.uint32)
         self._bytes_max = bytes_max
+        self._meter = Meter()
         self._on_documents = on_documents
         self.applied = 0
 
@@ -155,19 +194,29 @@ class Memos:
         """Held while changes are applied; whoever ties more to ``applied`` holds it as well."""
         return self._lock
 
+    @property
+    def bytes_held(self) -> int:
+        """Roughly what all memos take in memory."""
+        return self._meter.total
+
     def adopt(self, application: int, table: MemoTable) -> None:
         """Let changes reach a table; the application's old one is forgotten."""
         with self._lock:
+            self._let_go(self._tables.get(application))
             self._tables[application] = table
+            table.meter = self._meter
             self._watch()
 
     def forget(self, application: int) -> None:
         """Drop an application's table."""
         with self._lock:
-            table = self._tables.pop(application, None)
-            if table is not None:
-                table.clear()
-                self._watch()
+            self._let_go(self._tables.pop(application, None))
+            self._watch()
+
+    def _let_go(self, table: MemoTable | None) -> None:
+        if table is not None:
+            table.clear()
+            table.meter = None
 
     def _watch(self) -> None:
         self._table_by_slot = {
@@ -228,7 +277,6 @@ class Memos:
             return None
         if memo.log_position != table.log_end and not self._passes_log(table, key, memo):
             return None
-        memo.uses += 1
         return memo
 
     def _passes_log(self, table: MemoTable, key: Key, memo: Memo) -> bool:
@@ -254,14 +302,21 @@ class Memos:
         revision: int,
         now_ms: int,
         expires_ms: int | None,
-    ) -> None:
-        """Keep a closure made at a revision, unless history has moved on since."""
+    ) -> Memo:
+        """Keep a closure made at a revision, unless history has moved on since; its memo."""
         with self._lock:
             memo = Memo(closure, revision, now_ms, expires_ms, table.log_end)
-            if revision != self.applied or memo.size > self._bytes_max:
-                return
-            table.drop(key)
-            while table.entries and table.size + memo.size > self._bytes_max:
-                table.drop(next(iter(table.entries)))
-            table.entries[key] = memo
-            table.size += memo.size
+            is_due = table.meter is not None and revision == self.applied
+            if is_due and memo.size <= self._bytes_max:
+                table.keep(key, memo)
+                if self._meter.total > self._bytes_max:
+                    self._make_room()
+            return memo
+
+    def _make_room(self) -> None:
+        """Forget the oldest memos of the largest tables, some more than there must be."""
+        room = self._bytes_max - self._bytes_max // _ROOM_PART
+        while self._meter.total > room:
+            largest = max(self._tables.values(), key=lambda table: table.size)
+            while largest.entries and self._meter.total > room:
+                largest.drop_oldest()

@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
 from zeratul.domain.vocabulary import REQUEST_NODES_FIRST, SELF, WILDCARD_SLOT
-from zeratul.errors import UnknownNameError
+from zeratul.errors import InternalError
 from zeratul.graph.answers import ExpandNode, ResourceAnswer, SubjectAnswer
 from zeratul.graph.requests import Subject
 
@@ -54,9 +54,11 @@ class Naming:
         return known
 
     def _type_slot(self, type_name: str, field: str) -> int:
-        if type_name not in self._state.schema.types:
-            raise UnknownNameError("type", type_name, self._state.schema.types, field=field)
-        return self._slots[type_name, SELF]
+        found = self._state.type_slots.get(type_name)
+        if found is None:
+            self._state.schema.type(type_name, field=field)
+            raise InternalError(f"the type `{type_name}` has no slot")
+        return found
 
     def node(self, type_name: str, object_id: str) -> int:
         """The object's node.
@@ -93,20 +95,28 @@ class Naming:
                 self._state.wildcard_nodes[type_slot] = known  # names never change their numbers
         return known
 
-    def question(self, question: CheckQuestion) -> tuple[Subject, int]:
-        """(subject, resource node) of a question whose relation is known to be declared."""
-        resource = question.resource
-        return self.subject(question.subject), self._node(
-            self._slots[resource.type, SELF], resource.id
-        )
+    def question(self, question: CheckQuestion) -> tuple[Subject, int | None]:
+        """(subject, resource node) of a question whose relation is known to be declared.
+
+        The node is None where it is asked about a type as a whole.
+
+        Raises:
+            UnknownNameError: the subject's type or relation is not declared.
+        """
+        type_name, resource_id = question.resource
+        subject = self.subject(question.subject)
+        if not resource_id:
+            return subject, None
+        return subject, self._node(self._slots[type_name, SELF], resource_id)
 
     def warm(self, questions: Iterable[CheckQuestion]) -> None:
         """Look up all names of many questions at once."""
         wanted: dict[tuple[int, str], None] = {}
+        type_slots = self._state.type_slots
         for question in questions:
             for type_name, object_id in (question.resource, question.subject[:2]):
-                type_slot = self._slots.get((type_name, SELF))
-                if type_slot is not None:
+                type_slot = type_slots.get(type_name)
+                if type_slot is not None and object_id:
                     wanted[type_slot, object_id] = None
         names = [name for name in wanted if name not in self._known]
         for name, found in zip(names, self._snapshot.nodes(names), strict=True):
@@ -137,6 +147,16 @@ class Naming:
     def relation(self, slot: int) -> str:
         """The relation part of a slot."""
         return self._state.vocabulary.names[slot][1]
+
+    def subjects(self, subjects: Sequence[tuple[int, int]]) -> list[SubjectRef]:
+        """(subject slot, node) as references, in their order."""
+        objects = self.objects(sorted({node for _, node in subjects}))
+        names = self._state.vocabulary.names
+        return [
+            SubjectRef(*objects[node], "" if part in (SELF, WILDCARD_SLOT) else part)
+            for slot, node in subjects
+            for part in (names[slot][1],)
+        ]
 
     def relationships(self, rows: Sequence[HasKey]) -> list[Relationship]:
         """Rows as relationships, in their order."""
@@ -183,7 +203,8 @@ class Naming:
         if not answer.nodes.intersect(own):
             return answer
         stored = answer.nodes - own
-        return ResourceAnswer(stored, {kind: part & stored for kind, part in answer.via.items()})
+        via = {kind: part & stored for kind, part in answer.via.items()}
+        return ResourceAnswer(stored, via, answer.scopes)
 
     def without_own_subjects(self, answer: SubjectAnswer) -> SubjectAnswer:
         """The answer without the request's own nodes."""

@@ -1,9 +1,9 @@
 """Answers given at the newest revision, kept until anything is committed.
 
 The same questions come again and again: a page asks for its menu, a list for its rows. While
-    nothing
-was committed the answer cannot have changed, so it is kept for exactly that long: one commit, of
-whatever, and all are gone. Nothing has to be invalidated, and no answer is ever stale.
+nothing was committed the answer cannot have changed, so it is kept for exactly that long: one
+commit, of whatever (of roles and policies too), and all are gone. Nothing has to be invalidated,
+and no answer is ever stale.
 
 Time can change an answer without a commit, when a row expires. So nothing is kept that read a row
 with an expiry; rows that had expired stay expired for every later time, and only later times use
@@ -15,16 +15,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zeratul.domain.membership import Membership
-    from zeratul.graph.answers import CheckQuestion
+    from zeratul.graph.answers import CheckQuestion, Decision
 
 # LIMIT: answers of a generation, about a quarter of a kilobyte each; there are two of them. Small
 # enough that letting one go takes well under a millisecond.
 GENERATION_MAX = 8_192
 
-# Application, subject (type, id, relation), resource (type, id), relation: flat, because each
-# tuple inside would be one more object to keep and to free.
-_Key = tuple[int, str, str, str, str, str, str]
+# Application, subject (type, id, relation), resource (type, id), relation, tenant: flat, because
+# each tuple inside would be one more object to keep and to free.
+_Key = tuple[int, str, str, str, str, str, str, str | None]
 
 
 class RecentAnswers:
@@ -42,15 +41,15 @@ class RecentAnswers:
     def __init__(self, revision: int) -> None:
         self.revision = revision
         self.now_ms = 0
-        self._young: dict[_Key, Membership] = {}
-        self._old: dict[_Key, Membership] = {}
+        self._young: dict[_Key, Decision] = {}
+        self._old: dict[_Key, Decision] = {}
 
-    def get(self, application: int, question: CheckQuestion, now_ms: int) -> Membership | None:
+    def get(self, application: int, question: CheckQuestion, now_ms: int) -> Decision | None:
         """The answer, if it was given and holds at this time."""
         if now_ms < self.now_ms:
             return None
-        subject, resource, relation = question
-        key = (application, *subject, *resource, relation)
+        subject, resource, relation, tenant = question
+        key = (application, *subject, *resource, relation, tenant)
         found = self._young.get(key)
         if found is None:
             found = self._old.get(key)
@@ -59,14 +58,14 @@ class RecentAnswers:
         return found
 
     def put(
-        self, application: int, question: CheckQuestion, now_ms: int, answer: Membership
+        self, application: int, question: CheckQuestion, now_ms: int, answer: Decision
     ) -> None:
         """Keep an answer that rests on no row with an expiry."""
-        subject, resource, relation = question
+        subject, resource, relation, tenant = question
         self.now_ms = max(self.now_ms, now_ms)
-        self._keep((application, *subject, *resource, relation), answer)
+        self._keep((application, *subject, *resource, relation, tenant), answer)
 
-    def _keep(self, key: _Key, answer: Membership) -> None:
+    def _keep(self, key: _Key, answer: Decision) -> None:
         if len(self._young) >= GENERATION_MAX:
             self._old = self._young
             self._young = {}

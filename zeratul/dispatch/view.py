@@ -3,128 +3,80 @@
 Every answer of a view is as of one revision and one time. Views are cheap (microseconds) and
 short-lived: no LMDB snapshot outlives a few seconds (design §4).
 
+A question is answered by relationships or by a role. Where roles cannot matter (an application
+without any, a relation that is no declared action) they cost nothing and are said to say no.
+
 Decision: a view at a past revision reads past relationships under the current schema. Context: a
 page's cursor goes on at its revision; a schema change between two pages would make them speak of
 different rules. Outcome: whoever pins a revision compares ``schema_revision`` and refuses to go
-on.
+on. Roles and policies are read as of today as well; ``View.roles_moved`` tells.
 """
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING
 
-from zeratul.dispatch.closures import Closures
-from zeratul.dispatch.driver import drive
-from zeratul.dispatch.explaining import explain
+from zeratul.dispatch.deciding import NOT_ON_TYPE, WITHOUT_ROLES, combined
+from zeratul.dispatch.explaining import explain, explain_on_type
+from zeratul.dispatch.explaining_roles import explain_roles
+from zeratul.dispatch.holding import held_on, permissions_given
 from zeratul.dispatch.naming import Naming
-from zeratul.dispatch.overlay import Overlay
+from zeratul.dispatch.opened import Opened
+from zeratul.domain.relationship import ObjectRef
 from zeratul.domain.vocabulary import SELF
-from zeratul.errors import LimitError, ZeratulError
+from zeratul.errors import ZeratulError
 from zeratul.graph.check import check
-from zeratul.graph.check_many import check_many
 from zeratul.graph.expand import expand
 from zeratul.graph.lookup_resources import lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
-from zeratul.graph.requests import Budget, Subject
+from zeratul.graph.requests import Budget
+from zeratul.graph.roles import RoleQuestion, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from zeratul.dispatch.memos import Memos
+    from zeratul.dispatch.deciding import Asked
     from zeratul.dispatch.recent import RecentAnswers
-    from zeratul.dispatch.state import ApplicationState
-    from zeratul.domain.limits import Limits
     from zeratul.domain.membership import Membership
-    from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
+    from zeratul.domain.relationship import Relationship, SubjectRef
     from zeratul.graph.answers import (
         CheckQuestion,
+        Decision,
         ExpandNode,
         Explanation,
         ResourceAnswer,
         SubjectAnswer,
     )
-    from zeratul.graph.requests import Closure, Evaluation
-    from zeratul.store.interface import Snapshot
-
-Answer = TypeVar("Answer")
-
-_Asked = tuple[Subject, int, int]
-"""A question in numbers: subject, resource node, slot."""
+    from zeratul.graph.requests import Subject
 
 
-class View:
-    """One snapshot of one application. Use as a context manager.
+class View(Opened):
+    """One snapshot of one application. Use as a context manager."""
 
-    Attributes:
-        application: its number.
-        snapshot: the store's snapshot, for scans and names.
-        schema: the compiled schema (built-in types included; empty model = built-ins only).
-        schema_revision: revision of the commit that set the model, 0 without one.
-        vocabulary: slots by name.
-        revision: what the answers are as of.
-    """
-
-    __slots__ = (
-        "_closures",
-        "_deadline",
-        "_limits",
-        "_memos",
-        "_recent",
-        "_state",
-        "application",
-        "revision",
-        "schema",
-        "schema_revision",
-        "snapshot",
-        "vocabulary",
-    )
-
-    def __init__(
-        self,
-        application: int,
-        snapshot: Snapshot,
-        state: ApplicationState,
-        *,
-        memos: Memos,
-        recent: RecentAnswers | None,
-        limits: Limits,
-    ) -> None:
-        self._state = state
-        self._memos = memos
-        self._recent = recent
-        self._limits = limits
-        self._closures: Closures | None = None  # many questions need none
-        self._deadline = time.monotonic() + limits.request_timeout_s
-        self.application = application
-        self.snapshot = snapshot
-        self.schema = state.schema
-        self.schema_revision = state.schema_revision
-        self.vocabulary = state.vocabulary
-        self.revision = snapshot.revision
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.snapshot.close()
-
-    def close(self) -> None:
-        """Release the snapshot."""
-        self.snapshot.close()
-
-    def slot(self, type_name: str, relation: str) -> int:
-        """The number of a declared relation or permission.
-
-        Raises:
-            UnknownNameError: type or relation not declared.
-        """
-        return self._state.slot(type_name, relation)
+    __slots__ = ()
 
     def check(
         self, question: CheckQuestion, contextual: Sequence[Relationship] = ()
     ) -> Membership:
-        """Whether the subject is a member.
+        """Whether the subject is a member, by relationships or by a role.
+
+        Raises:
+            UnknownNameError: type or relation not declared.
+            LimitError: the read budget is used up; nothing was decided.
+        """
+        return self.decide(question, contextual).membership
+
+    def check_many(
+        self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
+    ) -> list[Membership | ZeratulError]:
+        """Answers in order; an item's own error stands in its place."""
+        return [
+            answer if isinstance(answer, ZeratulError) else answer.membership
+            for answer in self.decide_many(questions, contextual)
+        ]
+
+    def decide(self, question: CheckQuestion, contextual: Sequence[Relationship] = ()) -> Decision:
+        """Whether the subject is a member, and by which way.
 
         Raises:
             UnknownNameError: type or relation not declared.
@@ -136,95 +88,123 @@ class View:
         slot = self.slot(question.resource.type, question.relation)
         naming = Naming(self.snapshot, self._state)
         subject, node = naming.question(question)
-        if contextual:
-            return self._decide(subject, node, slot, self._overlay(naming, contextual))
-        answer = self._decide(subject, node, slot, None)
-        self._remember(question, answer)
+        source = self._overlay(naming, contextual) if contextual else None
+        plan = self._state.plan
+        budget = Budget(self._limits.check_reads_max, "check_reads_max")
+        role = self._role_question(question, subject) if self._state.permissions else None
+        if role is not None:
+            answer = self._run(decide(plan, node, slot, role, budget), source)
+        elif node is not None:
+            answer = WITHOUT_ROLES[self._run(check(plan, subject, node, slot, budget), source)]
+        else:
+            answer = NOT_ON_TYPE
+        if source is None:
+            recent = self._remembering()
+            if recent is not None:
+                recent.put(self.application, question, self.snapshot.now_ms, answer)
         return answer
 
-    def _known(self, question: CheckQuestion) -> Membership | None:
-        recent = self._recent
-        if recent is None:
-            return None
-        return recent.get(self.application, question, self.snapshot.now_ms)
-
-    def _remember(self, question: CheckQuestion, answer: Membership) -> None:
-        snapshot = self.snapshot
-        if self._recent is None or snapshot.expires_min_ms is not None:
-            return
-        if self._closures is None or not self._closures.expiring:
-            self._recent.put(self.application, question, snapshot.now_ms, answer)
-
-    def _decide(
-        self, subject: Subject, node: int, slot: int, source: Overlay | None
-    ) -> Membership:
-        budget = Budget(self._limits.check_reads_max, "check_reads_max")
-        evaluation = check(self._state.plan, subject, node, slot, budget)
-        return self._run(evaluation, source)
-
-    def check_many(
-        self, questions: Sequence[CheckQuestion], contextual: Sequence[Relationship] = ()
-    ) -> list[Membership | ZeratulError]:
-        """Answers in order; an item's own error stands in its place."""
-        answers: list[Membership | ZeratulError | None] = [None] * len(questions)
-        if not contextual:
+    def decide_many(
+        self,
+        questions: Sequence[CheckQuestion],
+        contextual: Sequence[Relationship] = (),
+        deletes: Sequence[Relationship] = (),
+    ) -> list[Decision | ZeratulError]:
+        """Answers in order, ``deletes`` taken as absent; an item's error stands in its place."""
+        answers: list[Decision | ZeratulError | None] = [None] * len(questions)
+        changed = bool(contextual or deletes)
+        if not changed:
             answers = [self._known(question) for question in questions]
         naming = Naming(self.snapshot, self._state)
         naming.warm(
             question for question, known in zip(questions, answers, strict=True) if known is None
         )
-        source = self._overlay(naming, contextual) if contextual else None
-        asked: dict[int, _Asked] = {}
+        source = self._overlay(naming, contextual, deletes) if changed else None
+        asked: dict[int, Asked] = {}
+        roles: dict[int, RoleQuestion] = {}
+        permissions = self._state.permissions
         for index, question in enumerate(questions):
             if answers[index] is not None:
                 continue
             try:
                 slot = self.slot(question.resource.type, question.relation)
-                asked[index] = (*naming.question(question), slot)
+                subject, node = naming.question(question)
             except ZeratulError as error:
                 answers[index] = error
-        decided = self._decide_many(dict.fromkeys(asked.values()), source)
-        for index, question_asked in asked.items():
-            answer = answers[index] = decided[question_asked]
-            if source is None and not isinstance(answer, ZeratulError):
-                self._remember(questions[index], answer)
+                continue
+            role = self._role_question(question, subject) if permissions else None
+            if role is not None:
+                roles[index] = role
+            if node is not None:
+                asked[index] = (subject, node, slot)
+            elif role is None:
+                answers[index] = NOT_ON_TYPE
+        decided = combined(
+            self._state.plan,
+            asked,
+            roles,
+            self._limits,
+            lambda evaluation: self._run(evaluation, source),
+        )
+        recent = self._remembering() if source is None else None
+        now_ms = self.snapshot.now_ms
+        for index, answer in decided.items():
+            answers[index] = answer
+            if recent is not None and not isinstance(answer, ZeratulError):
+                recent.put(self.application, questions[index], now_ms, answer)
         return answers  # type: ignore[return-value]  # every place is filled by now
 
-    def _decide_many(
-        self, questions: Iterable[_Asked], source: Overlay | None
-    ) -> dict[_Asked, Membership | ZeratulError]:
-        """Each different question once: together where that is possible, alone where not."""
-        decided: dict[_Asked, Membership | ZeratulError] = {}
-        alone: list[_Asked] = []
-        together: list[_Asked] = []
-        for question in questions:
-            (together if question[2] in self._state.plan.union_only else alone).append(question)
-        budget = Budget(self._limits.check_reads_max, "check_reads_max")
-        try:
-            answers = self._run(check_many(self._state.plan, together, budget), source)
-        except LimitError:
-            alone.extend(together)  # each with a budget of its own
-        else:
-            for question, answer in zip(together, answers, strict=True):
-                if answer is None:
-                    alone.append(question)
-                else:
-                    decided[question] = answer
-        for question in alone:
-            subject, node, slot = question
-            try:
-                decided[question] = self._decide(subject, node, slot, source)
-            except ZeratulError as error:
-                decided[question] = error
-        return decided
+    def permissions_on_types(
+        self, subject: SubjectRef, type_names: Sequence[str], tenant: str | None = None
+    ) -> list[frozenset[str]]:
+        """What roles give the subject on each type as a whole, as policies name it.
+
+        Raises:
+            LimitError: the read budget is used up.
+        """
+        if self._roles is None:
+            return [frozenset() for _ in type_names]
+        naming = Naming(self.snapshot, self._state)
+        asked = naming.subject(subject)
+        places = [(self._path(ObjectRef(name, "")), tenant) for name in type_names]
+        budget = Budget(self._limits.lookup_reads_max, "lookup_reads_max")
+        evaluation = held_on(self._state.plan, asked, places, budget)
+        return permissions_given(self._roles, self._run(evaluation, None))
+
+    def _role_question(self, question: CheckQuestion, subject: Subject) -> RoleQuestion | None:
+        """What is to be asked of roles, if they can matter."""
+        resource = question.resource
+        permission = self._state.permissions.get((resource.type, question.relation))
+        if permission is None:
+            return None
+        return RoleQuestion(subject, self._path(resource), permission, question.tenant)
+
+    def _known(self, question: CheckQuestion) -> Decision | None:
+        recent = self._recent
+        if recent is None:
+            return None
+        return recent.get(self.application, question, self.snapshot.now_ms)
+
+    def _remembering(self) -> RecentAnswers | None:
+        """Where answers are kept, if none of what was read so far ends at some time."""
+        if self.snapshot.expires_min_ms is not None:
+            return None
+        if self._closures is not None and self._closures.expiring:
+            return None
+        return self._recent
 
     def explain(
         self,
         question: CheckQuestion,
         contextual: Sequence[Relationship] = (),
         deletes: Sequence[Relationship] = (),
+        *,
+        one_tenant: bool = False,
     ) -> Explanation:
         """Why or why not, bypassing memos; ``deletes`` are taken as absent.
+
+        Both ways are looked at, and every role the subject holds anywhere; with ``one_tenant``
+        nothing is told of other tenants than the question's.
 
         Raises:
             UnknownNameError: type or relation not declared.
@@ -233,16 +213,35 @@ class View:
         slot = self.slot(question.resource.type, question.relation)
         naming = Naming(self.snapshot, self._state)
         subject, node = naming.question(question)
+        plan = self._state.plan
         # Always over an overlay: memos are never asked, and suggestions are tried on top of it.
+        source = self._overlay(naming, contextual, deletes)
+        by_role = None
+        if self._roles is not None:
+            by_role = explain_roles(
+                plan,
+                subject,
+                (self._path(question.resource), question.tenant),
+                self._state.permissions.get((question.resource.type, question.relation)),
+                naming=naming,
+                roles=self._roles,
+                source=source,
+                run=self._run,
+                limits=self._limits,
+                one_tenant=one_tenant,
+            )
+        if node is None:
+            return explain_on_type(question.resource, question.relation, by_role)
         return explain(
-            self._state.plan,
+            plan,
             subject,
             node,
             slot,
             naming=naming,
-            source=self._overlay(naming, contextual, deletes),
+            source=source,
             run=self._run,
             limits=self._limits,
+            by_role=by_role,
         )
 
     def expand(self, resource: ObjectRef, relation: str, *, subjects_max: int) -> ExpandNode:
@@ -267,9 +266,11 @@ class View:
         return naming.expansion(self._run(evaluation, None))
 
     def lookup_resources(
-        self, subject: SubjectRef, type_name: str, relation: str
+        self, subject: SubjectRef, type_name: str, relation: str, tenant: str | None = None
     ) -> ResourceAnswer:
         """Every resource of the type that the subject has the relation to.
+
+        What roles give is told by scopes (``ResourceAnswer.scopes``), never by enumeration.
 
         Raises:
             UnknownNameError: type or relation not declared.
@@ -279,13 +280,26 @@ class View:
         naming = Naming(self.snapshot, self._state)
         asked = naming.subject(subject)
         budget = Budget(self._limits.lookup_reads_max, "lookup_reads_max")
-        answer = self._run(lookup_resources(self._state.plan, asked, slot, budget), None)
-        return naming.without_own_resources(answer)
+        permission = self._state.permissions.get((type_name, relation))
+        place = (self._path(ObjectRef(type_name, "")), tenant)
+        evaluation = lookup_resources(
+            self._state.plan,
+            asked,
+            slot,
+            budget,
+            by_role=None if permission is None else (permission, place),
+        )
+        return naming.without_own_resources(self._run(evaluation, None))
 
     def lookup_subjects(
-        self, resource: ObjectRef, relation: str, subject_type: str, subject_relation: str = ""
+        self,
+        resource: ObjectRef,
+        relation: str,
+        subject_type: str,
+        subject_relation: str = "",
+        tenant: str | None = None,
     ) -> SubjectAnswer:
-        """Every subject of the form that has the relation to the resource.
+        """Every subject of the form that has the relation to the resource, holders of roles too.
 
         Raises:
             UnknownNameError: type or relation not declared.
@@ -300,36 +314,14 @@ class View:
         naming = Naming(self.snapshot, self._state)
         node = naming.node(resource.type, resource.id)
         budget = Budget(self._limits.lookup_reads_max, "lookup_reads_max")
-        evaluation = lookup_subjects(self._state.plan, node, slot, subject_slot, budget)
+        permission = self._state.permissions.get((resource.type, relation))
+        place = (self._path(resource), tenant)
+        evaluation = lookup_subjects(
+            self._state.plan,
+            node,
+            slot,
+            subject_slot,
+            budget,
+            by_role=None if permission is None else (permission, place),
+        )
         return naming.without_own_subjects(self._run(evaluation, None))
-
-    def _overlay(
-        self, naming: Naming, added: Sequence[Relationship], removed: Sequence[Relationship] = ()
-    ) -> Overlay:
-        for relationship in added:
-            self.schema.validate_relationship(relationship, prefix="contextualRelationships.")
-        return Overlay(
-            self.snapshot,
-            [naming.row(relationship) for relationship in added],
-            [naming.row(relationship) for relationship in removed],
-        )
-
-    def _run(self, evaluation: Evaluation[Answer], source: Overlay | None) -> Answer:
-        if source is None:
-            return drive(evaluation, self.snapshot, self._closure, self._deadline)
-        return drive(
-            evaluation,
-            source,
-            lambda request: self._prepared().over(source, request[0]),
-            self._deadline,
-        )
-
-    def _closure(self, request: tuple[Subject, bool]) -> Closure | None:
-        return self._prepared().answer(request)
-
-    def _prepared(self) -> Closures:
-        if self._closures is None:
-            self._closures = Closures(
-                self.snapshot, self._state, self._memos, self._limits, self._deadline
-            )
-        return self._closures

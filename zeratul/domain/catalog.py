@@ -60,9 +60,39 @@ class Catalog:
 
     Attributes:
         resources: by name, in the order they were declared.
-        segments: current name -> first segment under which paths of this resource are stored;
-            only for renamed resources, so that renaming rewrites no path.
+        segments: name -> first segment under which paths of this resource are stored, for names
+            that a rename gave away or took; others are their own. It outlives the resource: paths
+            that were stored under a name never come to mean another resource.
+        renamed: revision of the newest rename, 0 without one: a list that began before it cannot
+            go on, its names may mean something else now.
     """
 
     resources: Mapping[str, CatalogResource] = field(default_factory=dict)
     segments: Mapping[str, str] = field(default_factory=dict)
+    renamed: int = 0
+
+    def segment(self, name: str) -> str:
+        """The first segment under which paths of a resource are stored."""
+        return self.segments.get(name, name)
+
+    def named(self, segment: str) -> str:
+        """The resource whose paths begin with a stored segment."""
+        return next((name for name, kept in self.segments.items() if kept == segment), segment)
+
+
+def renamed_segments(catalog: Catalog, name: str, to: str, mark: str) -> dict[str, str]:
+    """The segments once a resource is called otherwise: its paths stay where they are.
+
+    The name it had gets a segment of its own, so that a new resource of that name begins without
+    paths.
+
+    Args:
+        catalog: before.
+        name: the resource's name.
+        to: its new name.
+        mark: makes the fresh segment unlike any before.
+    """
+    segments = {**catalog.segments, to: catalog.segment(name)}
+    # Nobody can type it: a path that comes in holds no `#` (``domain.paths``).
+    segments[name] = f"{name}#{mark}"
+    return {key: segment for key, segment in segments.items() if key != segment}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zeratul.domain.relationship import WILDCARD
+from zeratul.domain.relationship import RESERVED_TYPE_MARK, WILDCARD
 from zeratul.domain.rewrite import Arrow, Computed, Direct, Exclusion, Intersection, Rewrite, Union
 from zeratul.errors import MalformedError, SubjectNotAllowedError, UnknownNameError
 
@@ -57,11 +57,13 @@ class Schema:
         """The definition of a type.
 
         Raises:
-            UnknownNameError: nobody declared it; names the nearest.
+            UnknownNameError: nobody declared it; names the nearest. The server's own types can
+                not be named.
         """
         found = self.types.get(name)
-        if found is None:
-            raise UnknownNameError("type", name, self.types, field=field)
+        if found is None or RESERVED_TYPE_MARK in name:
+            declared = (known for known in self.types if RESERVED_TYPE_MARK not in known)
+            raise UnknownNameError("type", name, declared, field=field)
         return found
 
     def relation(

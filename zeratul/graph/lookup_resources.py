@@ -10,8 +10,6 @@ The least solution is found stratum by stratum. An *edge* is one way to gain (by
 a stored slot, or by an arrow); it remembers what of its source it has read already, so each step
 reads only the gain, for all edges in one round. Exact through intersections, exclusions and
 recursive arrows; no candidate is checked one by one; no depth limit, only the read budget.
-
-The same solution restricted to closable slots is a subject's *closure*.
 """
 
 from __future__ import annotations
@@ -21,14 +19,15 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap
 
 from zeratul.graph.answers import ResourceAnswer
-from zeratul.graph.requests import RESOURCES, RESOURCES_OF_ALL, Closure
+from zeratul.graph.requests import CARRYING, GRANTS, RESOURCES, RESOURCES_OF_ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
     from zeratul.graph.answers import Via
     from zeratul.graph.plan import Body, Plan
     from zeratul.graph.requests import Budget, Evaluation, Subject
+    from zeratul.graph.scopes import ByRole
 
 
 class _Edge:
@@ -203,50 +202,28 @@ class Reach:
             yield self.edges[target, subject_slot, tupleset].out
 
 
-def closure(
-    plan: Plan, subject: Subject, budget: Budget, *, wide: bool = False
-) -> Evaluation[Closure]:
-    """Usersets the subject is in: closable ones, and containers if it shall be ``wide``.
-
-    A userset subject is in itself.
-    """
-    roots = plan.closable | plan.containers if wide else plan.closable
-    sets = yield from Reach(plan, subject, budget).solve(roots)
-    return Closure({slot: nodes for slot, nodes in sets.items() if nodes}, wide)
-
-
-def holding_keys(plan: Plan, subject: Subject) -> list[tuple[int, int, int]]:
-    """Keys of ``RESOURCES`` under which closable usersets name the subject or its wildcard."""
-    keys = [
-        (subject.node, subject.slot, stored) for stored, _ in plan.holding.get(subject.slot, ())
-    ]
-    if subject.wildcard_node is not None:
-        keys += [
-            (subject.wildcard_node, subject.wildcard_slot, stored)
-            for stored, _ in plan.holding.get(subject.wildcard_slot, ())
-        ]
-    return keys
-
-
-def held(plan: Plan, subject: Subject, answers: Sequence[BitMap]) -> dict[int, BitMap]:
-    """Closable usersets that hold the subject before any nesting, from what the keys answered."""
-    covering = [slots for _, slots in plan.holding.get(subject.slot, ())]
-    if subject.wildcard_node is not None:
-        covering += [slots for _, slots in plan.holding.get(subject.wildcard_slot, ())]
-    sets: dict[int, BitMap] = {}
-    for slots, nodes in zip(covering, answers, strict=True):
-        if nodes:
-            for slot in slots:
-                sets[slot] = sets[slot] | nodes if slot in sets else nodes
-    return sets
-
-
 def lookup_resources(
-    plan: Plan, subject: Subject, slot: int, budget: Budget
+    plan: Plan, subject: Subject, slot: int, budget: Budget, by_role: ByRole | None = None
 ) -> Evaluation[ResourceAnswer]:
-    """Every resource whose ``slot`` holds the subject, with the kinds of way that lead there."""
+    """Every resource whose ``slot`` holds the subject, with the kinds of way that lead there.
+
+    Args:
+        plan: the compiled schema.
+        subject: whose resources.
+        slot: the relation or permission.
+        budget: reads it may take.
+        by_role: what a role may give, on the type as a whole; None where roles cannot matter.
+
+    Raises:
+        LimitError: the read budget is used up.
+    """
     reach = Reach(plan, subject, budget)
-    sets = yield from reach.solve((slot,))
+    scopes: tuple[str, ...] = ()
+    if by_role is None or plan.holder is None:
+        sets = yield from reach.solve((slot,))
+    else:
+        sets = yield from reach.solve((slot, plan.holder))
+        scopes = yield from _scopes(sets[plan.holder], by_role, budget)
     body = plan.bodies[slot]
     nodes = sets[slot]
     direct = _union(reach.direct_parts(body))
@@ -258,7 +235,26 @@ def lookup_resources(
         # What only an operation decides came by the model's rules, whichever rows fed it.
         computed |= nodes - (via["direct"] | via["group"])
     via["model"] = computed
-    return ResourceAnswer(nodes, {kind: found & nodes for kind, found in via.items() if found})
+    ways = {kind: found & nodes for kind, found in via.items() if found}
+    return ResourceAnswer(nodes, ways, scopes)
+
+
+def _scopes(held: BitMap, by_role: ByRole, budget: Budget) -> Evaluation[tuple[str, ...]]:
+    """Ids of scopes where a grant of these gives the permission on something of the type."""
+    if not held:
+        return ()
+    permission, (path, tenant) = by_role
+    budget.spend(len(held))
+    (carrying,) = yield CARRYING, [(permission, held)]
+    if not carrying:
+        return ()
+    found = {
+        scope
+        for _, scope in (yield GRANTS, list(carrying))
+        # Whatever longer paths say of the ids, they speak of this type if they begin with it.
+        if scope._replace(path=scope.path[: len(path)]).covers(path, tenant)
+    }
+    return tuple(sorted(scope.id for scope in found))
 
 
 def _union(parts: Iterable[BitMap]) -> BitMap:

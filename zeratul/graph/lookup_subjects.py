@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from zeratul.graph.answers import SubjectAnswer
 from zeratul.graph.requests import SUBJECTS, SUBJECTS_OF_ALL
+from zeratul.graph.scopes import carrying_grants
 from zeratul.graph.subject_set import EVERYBODY, NOBODY, SubjectSet, only
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from zeratul.graph.answers import Via
     from zeratul.graph.plan import Body, Plan
     from zeratul.graph.requests import Budget, Evaluation
+    from zeratul.graph.scopes import ByRole
 
 # What a step leads to, where it is not a slot to ask next (slots are above 0).
 _FOUND = 0
@@ -31,9 +33,22 @@ _FOUND_WILDCARD = -1
 
 
 def lookup_subjects(
-    plan: Plan, node: int, slot: int, subject_slot: int, budget: Budget
+    plan: Plan,
+    node: int,
+    slot: int,
+    subject_slot: int,
+    budget: Budget,
+    by_role: ByRole | None = None,
 ) -> Evaluation[SubjectAnswer]:
     """Every subject of the form ``subject_slot`` in ``node#slot``, with the kinds of way.
+
+    Args:
+        plan: the compiled schema.
+        node: the resource.
+        slot: the relation or permission.
+        subject_slot: the form of the subjects.
+        budget: reads it may take.
+        by_role: what a role may give on the resource; None where roles cannot matter.
 
     Raises:
         LimitError: the read budget is used up.
@@ -58,6 +73,11 @@ def lookup_subjects(
     else:
         parts["model"] = yield from lookup.through_arrows(node, body)
         whole = parts["direct"] | parts["group"] | parts["model"]
+    # Only here, at the root: no rule above takes away what a role gives.
+    if by_role is not None and plan.holder is not None:
+        grants = yield from carrying_grants(by_role, budget)
+        parts["role"] = yield from lookup.of_goals({plan.holder: grants} if grants else {})
+        whole |= parts["role"]
     return SubjectAnswer(
         nodes=whole.nodes,
         wildcard=whole.wildcard,

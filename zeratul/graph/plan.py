@@ -16,12 +16,15 @@ subtraction, hence strata are finite.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zeratul.domain.rewrite import Arrow, Computed, Direct, Exclusion, Intersection, Rewrite, Union
+from zeratul.domain.schema import walk
+from zeratul.domain.scopes import GRANT_TYPE, HOLDER
 from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT
 from zeratul.errors import InternalError
+from zeratul.graph.spread import Spread, compile_spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,12 +84,12 @@ class Plan:
         union_only: slots that reach no operation, through anything.
         closable: userset slots that a closure holds.
         containers: further slots that a wide closure holds.
-        holding: subject slot -> (stored slot, closable slots that cover it): where a subject of
-            that form may be held directly.
+        narrow, wide: how closures spread: over closable slots, over containers as well.
         fed_by_subject: stored slots that feed closable slots or containers.
         fed_by_arrow: tupleset slot -> targets; a row of it feeds containers through these.
         strata: slot -> stratum.
         wildcards: plain subject slot -> wildcard slot of the type, where some relation takes it.
+        holder: slot ``⟨grant⟩#holder`` (``domain.scopes``), in an application that has roles.
     """
 
     schema: Schema
@@ -95,11 +98,20 @@ class Plan:
     union_only: frozenset[int]
     closable: frozenset[int]
     containers: frozenset[int]
-    holding: Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]]
+    narrow: Spread
+    wide: Spread
     fed_by_subject: frozenset[int]
     fed_by_arrow: Mapping[int, tuple[int, ...]]
     strata: Mapping[int, int]
     wildcards: Mapping[int, int]
+    holder: int | None = None
+
+    @property
+    def holder_slot(self) -> int:
+        """``holder``, of an application that has roles."""
+        if self.holder is None:
+            raise InternalError("a question about roles to an application without any")
+        return self.holder
 
 
 def compile_plan(schema: Schema, vocabulary: Vocabulary) -> Plan:
@@ -124,33 +136,70 @@ class _Compiler:
         for type_name, definition in self.schema.types.items():
             for name, relation in definition.relations.items():
                 self.has_operation[type_name, name] = _has_operation(relation.rewrite)
-        bodies: dict[int, Body] = {}
-        for type_name, definition in self.schema.types.items():
-            for name in definition.relations:
-                bodies[self.slot(type_name, name)] = self.body_of(type_name, name)
+        bodies, alike = self.distinct_bodies()
         union_only = _union_only(bodies)
         closable = _closable(bodies)
         containers = frozenset(_led_to(bodies)) & union_only - closable
         taken = {form for body in bodies.values() for part in body.bodies() for form in part.plain}
+        strata = _strata(bodies)
         return Plan(
             schema=self.schema,
             vocabulary=self.vocabulary,
-            bodies=bodies,
-            union_only=union_only,
+            bodies=bodies
+            | {slot: _copy(bodies[like], like, slot) for slot, like in alike.items()},
+            union_only=union_only | {slot for slot, like in alike.items() if like in union_only},
             closable=closable,
             containers=containers,
-            holding=_holding(bodies, closable),
+            narrow=compile_spread(closable, bodies, closable),
+            wide=compile_spread(closable | containers, bodies, closable),
             fed_by_subject=frozenset(
                 direct for slot in closable | containers for direct in bodies[slot].direct
             ),
             fed_by_arrow=_fed_by_arrow(bodies, containers),
-            strata=_strata(bodies),
+            strata=strata | {slot: strata[like] for slot, like in alike.items()},
             wildcards={
                 self.slots[name, SELF]: self.slots[name, WILDCARD_SLOT]
                 for name in self.schema.types
                 if self.slots.get((name, WILDCARD_SLOT)) in taken
             },
+            holder=self.slot(GRANT_TYPE, HOLDER) if GRANT_TYPE in self.schema.types else None,
         )
+
+    def distinct_bodies(self) -> tuple[dict[int, Body], dict[int, int]]:
+        """Bodies by slot, and slots that are like another one's, by that one.
+
+        A large catalog has a hundred thousand actions, most of them of the same few relations.
+        Only what nothing refers to is left to another: nothing then depends on it, and whatever
+        is known of the other holds for it.
+        """
+        referred = self.referred()
+        bodies: dict[int, Body] = {}
+        alike: dict[int, int] = {}
+        first: dict[tuple[str, Rewrite], int] = {}
+        for type_name, definition in self.schema.types.items():
+            for name, relation in definition.relations.items():
+                slot = self.slot(type_name, name)
+                if (type_name, name) not in referred and _names_relations(relation.rewrite):
+                    like = first.setdefault((type_name, relation.rewrite), slot)
+                    if like != slot:
+                        alike[slot] = like
+                        continue
+                bodies[slot] = self.body_of(type_name, name)
+        return bodies, alike
+
+    def referred(self) -> set[tuple[str, str]]:
+        """(type, relation) that a rewrite or a form of subject names, or may lead to."""
+        found: set[tuple[str, str]] = set()
+        for type_name, definition in self.schema.types.items():
+            for relation in definition.relations.values():
+                found.update((form.type, form.relation) for form in relation.subjects)
+                for node in walk(relation.rewrite):
+                    if isinstance(node, Computed):
+                        found.add((type_name, node.relation))
+                    elif isinstance(node, Arrow):
+                        tupleset = definition.relations[node.tupleset]
+                        found.update((form.type, node.relation) for form in tupleset.subjects)
+        return found
 
     def body_of(self, type_name: str, relation: str) -> Body:
         body = Body()
@@ -240,6 +289,18 @@ class _Compiler:
                 body.led.append(step)
 
 
+def _names_relations(rewrite: Rewrite) -> bool:
+    """Whether it is a plain union of other relations of the resource."""
+    return isinstance(rewrite, Union) and all(
+        isinstance(child, Computed) for child in rewrite.children
+    )
+
+
+def _copy(body: Body, slot: int, other: int) -> Body:
+    """The body of another slot with the same rewrite; parts that never change are shared."""
+    return replace(body, covers=(body.covers - {slot}) | {other})
+
+
 def _has_operation(rewrite: Rewrite) -> bool:
     stack = [rewrite]
     while stack:
@@ -286,20 +347,6 @@ def _led_to(bodies: Mapping[int, Body]) -> Iterator[int]:
         for part in body.bodies():
             yield from (userset for _, userset in part.usersets)
             yield from (target for _, _, target in part.arrows)
-
-
-def _holding(
-    bodies: Mapping[int, Body], closable: frozenset[int]
-) -> dict[int, tuple[tuple[int, tuple[int, ...]], ...]]:
-    found: dict[int, dict[int, list[int]]] = {}
-    for slot in sorted(closable):
-        for subject_slot, stored_slots in bodies[slot].plain.items():
-            for stored in stored_slots:
-                found.setdefault(subject_slot, {}).setdefault(stored, []).append(slot)
-    return {
-        subject_slot: tuple((stored, tuple(slots)) for stored, slots in covered.items())
-        for subject_slot, covered in found.items()
-    }
 
 
 def _fed_by_arrow(

@@ -15,6 +15,14 @@ Keys and answers are those of ``zeratul.store.interface.Snapshot``, in numbers:
     SUBJECT_COUNTS    (resource, slot, subject slot)            -> upper bound of their number
     CLOSURE           one (subject, whether it must be answered), not a list
                       -> ``Closure``, or None where it need not be and would be large
+
+About roles (``graph.roles``), which no overlay changes:
+
+    SCOPES            id of a scope                             -> its node, or None where unknown
+    GRANTS_ON         node of a scope                           -> bitmap of its grants
+    CARRYING          (permission, bitmap of grants)            -> bitmap of those whose role
+                                                                   gives the permission
+    GRANTS            node of a grant                           -> ``domain.scopes.Grant``
 """
 
 from __future__ import annotations
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 HAS, SUBJECTS, RESOURCES, MEETS, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SUBJECT_COUNTS, CLOSURE = (
     range(8)
 )
+SCOPES, GRANTS_ON, CARRYING, GRANTS = range(8, 12)
 
 Answer = TypeVar("Answer")
 Request: TypeAlias = tuple[int, Any]

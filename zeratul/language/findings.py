@@ -88,18 +88,26 @@ class Findings:
         hint = f"; did you mean `{shown(suggestion)}`?" if suggestion is not None else ""
         self.add(place, f"unknown {kind} `{shown(name)}`{where}{hint}")
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return self._count > 0
+
+    def listed(self) -> dict[str, list[str]]:
+        """Every finding under its place; of very many the first, and how many more there are."""
+        listed = {place: list(messages) for place, messages in self._listed.items()}
+        more = self._count - FINDINGS_LISTED_MAX
+        if more > 0:
+            listed.setdefault("$", []).append(
+                f"{more} more finding{'s' if more > 1 else ''}; only the first"
+                f" {FINDINGS_LISTED_MAX:,} are listed"
+            )
+        return listed
+
     def raise_if_any(self) -> None:
         """End the compilation if there is anything to tell.
 
         Raises:
             SchemaError: there is; it carries every finding.
         """
-        if not self._count:
-            return
-        more = self._count - FINDINGS_LISTED_MAX
-        if more > 0:
-            self._listed.setdefault("$", []).append(
-                f"{more} more finding{'s' if more > 1 else ''}; only the first"
-                f" {FINDINGS_LISTED_MAX:,} are listed"
-            )
-        raise SchemaError(self._listed)
+        if self:
+            raise SchemaError(self.listed())

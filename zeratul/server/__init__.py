@@ -1,7 +1,8 @@
 """A running server: a supervisor, processes that answer on one port, one for heavy calls.
 
     supervisor.py  starts, watches, restarts and stops the processes; opens no store itself
-    process.py     one process: services, application, sockets, background work
+    process.py     one process: services, application, sockets
+    housekeeping.py  behind the requests: collects history, sweeps deleted applications
     sockets.py     the port, reserved once and shared by all (SO_REUSEPORT)
     logs.py        structured logs, JSON lines on stderr
 

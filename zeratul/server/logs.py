@@ -20,7 +20,10 @@ def configure(slot: str) -> None:
         _process(slot),
     ]
     renderers: list[structlog.typing.Processor] = [
-        structlog.processors.dict_tracebacks,
+        # Without the values of variables: some are keys and tokens.
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
         structlog.processors.JSONRenderer(),
     ]
     structlog.configure(

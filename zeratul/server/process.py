@@ -16,24 +16,25 @@ import structlog
 from aiohttp import web
 
 from zeratul.api.app import create_app
+from zeratul.api.keys import METRICS
 from zeratul.api.serving import make_runner
 from zeratul.api.settings import ApiSettings
 from zeratul.domain.limits import Limits
 from zeratul.door import open_services
-from zeratul.errors import StoreError, ZeratulError
+from zeratul.errors import ZeratulError
 from zeratul.server import logs
+from zeratul.server.housekeeping import keep_house
 from zeratul.server.sockets import BACKLOG, listening_socket
 from zeratul.server.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from zeratul.api.metrics import RequestMetrics
     from zeratul.service.services import Services
 
 log = structlog.get_logger("zeratul.server")
 
-# LIMIT: steps of collection in a row before the store is left alone for the configured pause.
-COLLECT_STEPS_MAX = 200
 # Allocations between two collections: requests leave no cycles, so seldom is often enough.
 GC_THRESHOLD = 20_000
 # How far heavy work stands back where processors are scarce (of 19).
@@ -81,7 +82,10 @@ async def _serve(task: Task) -> None:
     )
     try:
         fresh_key = _prepare(task, services) if task.leader else None
-        async with _answering(task, services, limits), _background(task, services, limits):
+        async with (
+            _answering(task, services, limits) as app,
+            _background(task, services, limits, app[METRICS]),
+        ):
             # What is there now stays: the collector need not walk it again and again.
             gc.collect()
             gc.freeze()
@@ -107,7 +111,9 @@ def _prepare(task: Task, services: Services) -> str | None:
 
 
 @asynccontextmanager
-async def _answering(task: Task, services: Services, limits: Limits) -> AsyncIterator[None]:
+async def _answering(
+    task: Task, services: Services, limits: Limits
+) -> AsyncIterator[web.Application]:
     forwards = task.role == "web" and task.config.heavy == "process"
     app = create_app(
         services,
@@ -129,19 +135,27 @@ async def _answering(task: Task, services: Services, limits: Limits) -> AsyncIte
         site = web.SockSite(runner, listening_socket(task.address, task.port), backlog=BACKLOG)
     try:
         await site.start()
-        yield
+        yield app
     finally:
         # Stops accepting, lets requests in flight end, then breaks off what did not.
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def _background(task: Task, services: Services, limits: Limits) -> AsyncIterator[None]:
+async def _background(
+    task: Task, services: Services, limits: Limits, metrics: RequestMetrics
+) -> AsyncIterator[None]:
     if not task.leader:
         yield
         return
     running = asyncio.create_task(
-        _collect(services, limits, task.config.collect_interval_s), name="collect"
+        keep_house(
+            services,
+            retention_s=limits.retention_s,
+            interval_s=task.config.collect_interval_s,
+            count=metrics.count,
+        ),
+        name="housekeeping",
     )
     try:
         yield
@@ -149,22 +163,6 @@ async def _background(task: Task, services: Services, limits: Limits) -> AsyncIt
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-
-
-async def _collect(services: Services, limits: Limits, interval_s: float) -> None:
-    """Collect what nobody can ask for any more, in small steps, a turn for others after each."""
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            for _ in range(COLLECT_STEPS_MAX):
-                removed = await asyncio.to_thread(
-                    services.store.collect, retention_s=limits.retention_s
-                )
-                if not removed:
-                    break
-        except StoreError as error:
-            # A full disk is no reason to stop: reads go on, and the next round may succeed.
-            log.warning("collection failed", reason=error.reason, detail=error.message)
 
 
 async def _told_to_stop(stop: asyncio.Event) -> None:

@@ -8,18 +8,32 @@ from typing import TYPE_CHECKING
 
 from zeratul.dispatch.engine import Engine
 from zeratul.domain.limits import Limits
-from zeratul.service.access import Access
-from zeratul.service.applications import DEFAULT_APPLICATION, Applications
-from zeratul.service.caller import Caller
-from zeratul.service.foundation import Foundation
-from zeratul.service.keys import Keys
-from zeratul.service.models import Models
-from zeratul.service.relationships import Relationships
-from zeratul.service.transfers import Transfers
+from zeratul.service.administration.applications import Applications
+from zeratul.service.administration.audit_log import AuditLog
+from zeratul.service.administration.declared_names import ensure_declared_names
+from zeratul.service.administration.settings import Settings
+from zeratul.service.ground.caller import Caller
+from zeratul.service.ground.directory import DEFAULT_APPLICATION
+from zeratul.service.ground.foundation import Foundation
+from zeratul.service.groups.groups import Groups
+from zeratul.service.keys.keys import Keys
+from zeratul.service.questions.access import Access
+from zeratul.service.questions.permissions import Permissions
+from zeratul.service.relationships.relationships import Relationships
+from zeratul.service.relationships.transfers import Transfers
+from zeratul.service.roles.assignments import Assignments
+from zeratul.service.roles.policies import Policies
+from zeratul.service.roles.roles import Roles
+from zeratul.service.roles.tenants import Tenants
+from zeratul.service.rules.catalog import Catalogs
+from zeratul.service.rules.models import Models
+from zeratul.service.tokens.issuers import Issuers
+from zeratul.service.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zeratul.service.ground.decisions import Decisions
     from zeratul.store.interface import Store
 
 
@@ -39,9 +53,21 @@ class Services:
     applications: Applications
     keys: Keys
     models: Models
+    catalog: Catalogs
     relationships: Relationships
     access: Access
+    groups: Groups
+    policies: Policies
+    roles: Roles
+    assignments: Assignments
+    tenants: Tenants
+    permissions: Permissions
     transfers: Transfers
+    issuers: Issuers
+    tokens: Tokens
+    audit: AuditLog
+    settings: Settings
+    decisions: Decisions
 
     @classmethod
     def build(
@@ -67,11 +93,25 @@ class Services:
             applications=Applications(foundation),
             keys=Keys(foundation),
             models=Models(foundation),
+            catalog=Catalogs(foundation),
             relationships=Relationships(foundation),
             access=Access(foundation),
+            groups=Groups(foundation),
+            policies=Policies(foundation),
+            roles=Roles(foundation),
+            assignments=Assignments(foundation),
+            tenants=Tenants(foundation),
+            permissions=Permissions(foundation),
             transfers=Transfers(foundation),
+            issuers=Issuers(foundation),
+            tokens=Tokens(foundation),
+            audit=AuditLog(foundation),
+            settings=Settings(foundation),
+            decisions=foundation.decisions,
         )
+        ensure_declared_names(store, chosen)
         services.applications.ensure_default()
+        services.keys.ensure_index()
         return services
 
     def local_caller(self, application_id: str = DEFAULT_APPLICATION) -> Caller:
@@ -84,5 +124,7 @@ class Services:
         return Caller(application_id, number, "local", is_root=True)
 
     def close(self) -> None:
-        """Answer what waits, then release the store."""
+        """Store what is noted, answer what waits, then release the store."""
+        self.keys.close()
+        self.decisions.close()
         self.store.close()

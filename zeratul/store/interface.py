@@ -9,7 +9,8 @@ The subject slot says what the subject is: ``(type, "")`` a plain subject of tha
 "*")`` the wildcard (its node is the one named ``*``), ``(type, relation)`` a userset.
 
 Rules: an engine reports failures as ``StoreError`` only (never its own exceptions), keeps a write
-atomic, and answers a write's future after it is durable.
+atomic, and answers a write's future after it is durable. Every write to an application that was
+dropped is refused with ``NotFoundError``, whatever was prepared before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
@@ -76,13 +77,22 @@ class Applied(NamedTuple):
     deletes: list[Outcome]
 
 
+class StoredEvent(NamedTuple):
+    """An audit event as it was recorded."""
+
+    position: bytes  # opaque, unique in its application, newer ones are greater; never changes
+    revision: int
+    body: bytes
+
+
 class ChangeSet(NamedTuple):
     """What one commit changed.
 
     ``rows`` is a packed array of big-endian records ``op u8, resource u32, slot u32, subject slot
     u32, subject u32, attributed u8`` (numpy: ``CHANGE_FIELDS``), op 1 = now there, 0 = now absent;
     attributed 1 = the row carries an expiry (or, later, a condition).
-    A commit with many rows comes as several change sets of one revision.
+    A commit with many rows comes as several change sets of one revision. A document with the id
+    ``""`` stands for all of its kind: the application was dropped.
     """
 
     revision: int
@@ -141,7 +151,13 @@ class Snapshot(Protocol):
         """(type slot, id) of many nodes, in their order; ascending nodes are fastest."""
 
     def ids(self, nodes: Sequence[int]) -> list[str]:
-        """Only the ids, the fast path of lists."""
+        """Only the ids, in their order."""
+
+    def id_texts(self, type_slot: int, nodes: Sequence[int]) -> bytes:
+        """Only the ids of nodes of one type, in their order, as UTF-8 with a NUL between two.
+
+        No id holds a NUL. The fast path of lists; ascending nodes are fastest.
+        """
 
     # Adjacency, the evaluator's reads. All take many keys: one call is one round.
     def has(self, keys: Sequence[HasKey]) -> list[bool]:
@@ -155,6 +171,9 @@ class Snapshot(Protocol):
 
     def resources(self, keys: Sequence[ResourcesKey]) -> list[BitMap]:
         """Resource nodes of each key."""
+
+    def few_resources(self, keys: Sequence[ResourcesKey], most: int) -> list[Sequence[int]] | None:
+        """Resource nodes of each key, ascending; None if they may be more than ``most`` in all."""
 
     def meets(self, keys: Sequence[tuple[int, int, int, BitMap]]) -> list[int | None]:
         """For (resource, slot, subject slot, nodes): one subject of the key that is in ``nodes``.
@@ -203,8 +222,12 @@ class Snapshot(Protocol):
         slots: Collection[int] | None = None,
         after: bytes = b"",
         limit: int,
+        one_each: bool = False,
     ) -> list[StoredRow]:
-        """Rows of every resource of a type, at most ``limit``, behind position ``after``."""
+        """Rows of every resource of a type, at most ``limit``, behind position ``after``.
+
+        With ``one_each`` only the first row of each resource, and it goes on behind the resource.
+        """
 
     # Documents: small JSON texts by (application, kind, id).
     def document(self, application: int, kind: str, document_id: str) -> bytes | None:
@@ -218,9 +241,37 @@ class Snapshot(Protocol):
     def recall(self, application: int, key: bytes) -> bytes | None:
         """What ``WriteTransaction.remember`` stored under the key, unless it expired."""
 
+    # Audit.
+    def events(
+        self,
+        application: int,
+        *,
+        before: bytes = b"",
+        upto: int | None = None,
+        limit: int,
+        bytes_max: int | None = None,
+    ) -> list[StoredEvent]:
+        """Recorded events of the snapshot's revision and earlier, newest first.
+
+        Args:
+            application: whose.
+            before: only events older than the one at this position; all without it.
+            upto: only events of this revision and earlier.
+            limit: at most so many.
+            bytes_max: end early once the bodies together have so many bytes, never without any
+                event: with it only an empty answer is the end.
+        """
+
     # History.
+    def revision_at(self, time_ms: int) -> int:
+        """Newest revision committed at or before a time, none newer than the snapshot's; or 0.
+
+        Of times whose revisions were collected it is known to the second. Where the clock was set
+        back, it is one of the revisions between which the time passed by.
+        """
+
     def vocabulary(self, application: int) -> Vocabulary:
-        """All slots of an application."""
+        """All slots of an application, by today's names whatever the revision; moved ones too."""
 
     def changes(self, after: int, upto: int) -> Iterator[ChangeSet]:
         """Change sets of revisions in (after, upto], ascending.
@@ -276,11 +327,46 @@ class WriteTransaction(Protocol):
     def remember(self, application: int, key: bytes, body: bytes, expires_at_ms: int) -> None:
         """Keep an answer for ``Snapshot.recall`` until a time (idempotency)."""
 
+    def record(self, application: int, event: bytes) -> None:
+        """Append an event to the application's audit log; it is a change like any other.
+
+        Raises:
+            LimitError: the event is larger than ``audit_event_bytes_max``.
+        """
+
     def new_application(self) -> int:
         """A fresh application number, never used before."""
 
     def intern_slots(self, application: int, names: Sequence[tuple[str, str]]) -> None:
         """Give each (type, relation) a number unless it has one."""
+
+    def rename_slots(
+        self, application: int, mapping: Mapping[tuple[str, str], tuple[str, str]]
+    ) -> None:
+        """Give slots other names, all at once; rows and names of objects stay as they are.
+
+        A type's own slot takes along the type's other slots unless the mapping names them. What
+        has a name that is taken is moved aside to one that nobody can type: a type with all its
+        slots to ``⟨gone revision⟩type``, a relation to ``⟨gone revision⟩relation``. An old name is
+        free: interned again it gets a fresh number. A mapped name without a number takes its new
+        name from others, too.
+
+        Raises:
+            ValueError: two slots would have one name, a relation would become a type's own slot or
+                wildcard (or the other way round), or a slot would leave its type.
+        """
+
+    def drop_application(self, application: int) -> None:
+        """Make everything of an application unreadable from this commit on.
+
+        That is documents, vocabulary and through it names and rows, events and answers, at past
+        revisions, too. Its number is never given again. ``Store.sweep`` removes what is left.
+        Snapshots that were opened before read on. Its audit log is gone with it, so what happened
+        is recorded elsewhere.
+
+        Raises:
+            NotFoundError: ``new_application`` never gave the number, or it was dropped before.
+        """
 
 
 class Store(Protocol):
@@ -307,7 +393,18 @@ class Store(Protocol):
         """
 
     def collect(self, *, retention_s: int, steps: int = 1) -> int:
-        """One small step of collection: expired rows, old tombstones and changes; rows removed."""
+        """At most ``steps`` small commits of collection; how many entries were removed.
+
+        Expired rows, answers past their time, and what ended before the retention: tombstones,
+        changes, commit times, audit events. 0 when there is nothing left to collect now.
+        """
+
+    def sweep(self, steps: int = 1) -> int:
+        """Remove what is left of dropped applications, in at most ``steps`` small commits.
+
+        Any process may, at any time, several at once; it goes on where another one stopped or was
+        killed. Returns how many entries were removed, 0 when nothing is left.
+        """
 
     def backup(self, path: Path) -> None:
         """A hot, compact copy of one consistent state."""

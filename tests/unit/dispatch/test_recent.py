@@ -9,6 +9,7 @@ from tests.builders import model, question
 from zeratul.dispatch import recent
 from zeratul.dispatch.recent import RecentAnswers
 from zeratul.domain.membership import Membership
+from zeratul.graph.answers import Decision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 EITHER = model({"document": {"editor": "[user]", "viewer": "[user] or editor"}})
 VIEWERS_ONLY = model({"document": {"editor": "[user]", "viewer": "[user]"}})
 ASKED = question("document:a#viewer@user:u")
+NO = Decision(Membership.NOT_MEMBER, via_relationships=False, via_role=False)
+YES = Decision(Membership.MEMBER, via_relationships=True, via_role=None)
 
 
 def test_a_past_revision_is_not_answered_by_what_an_older_model_said(tmp_path: Path) -> None:
@@ -37,11 +40,20 @@ def test_a_past_revision_is_not_answered_by_what_an_older_model_said(tmp_path: P
 def test_earlier_times_are_not_answered() -> None:
     """A row that has expired was there before: answers hold from their time on."""
     answers = RecentAnswers(7)
-    answers.put(1, ASKED, 100, Membership.NOT_MEMBER)
-    assert answers.get(1, ASKED, 100) is Membership.NOT_MEMBER
-    assert answers.get(1, ASKED, 101) is Membership.NOT_MEMBER
+    answers.put(1, ASKED, 100, NO)
+    assert answers.get(1, ASKED, 100) is NO
+    assert answers.get(1, ASKED, 101) is NO
     assert answers.get(1, ASKED, 99) is None
     assert answers.get(2, ASKED, 100) is None
+
+
+def test_a_tenant_is_part_of_the_question() -> None:
+    """What is asked in one tenant is not answered by what was asked in another, or in none."""
+    answers = RecentAnswers(7)
+    answers.put(1, ASKED._replace(tenant="t"), 100, YES)
+    assert answers.get(1, ASKED._replace(tenant="t"), 100) is YES
+    assert answers.get(1, ASKED._replace(tenant="u"), 100) is None
+    assert answers.get(1, ASKED, 100) is None
 
 
 def test_the_oldest_go_when_two_generations_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,9 +62,9 @@ def test_the_oldest_go_when_two_generations_are_full(monkeypatch: pytest.MonkeyP
     answers = RecentAnswers(7)
     asked = [question(f"document:{n}#viewer@user:u") for n in range(6)]
     for each in asked[:3]:
-        answers.put(1, each, 1, Membership.MEMBER)
-    assert answers.get(1, asked[0], 1) is Membership.MEMBER
+        answers.put(1, each, 1, YES)
+    assert answers.get(1, asked[0], 1) is YES
     for each in asked[3:]:
-        answers.put(1, each, 1, Membership.MEMBER)
+        answers.put(1, each, 1, YES)
     assert answers.get(1, asked[1], 1) is None
-    assert answers.get(1, asked[5], 1) is Membership.MEMBER
+    assert answers.get(1, asked[5], 1) is YES

@@ -54,4 +54,4 @@ def test_a_type_declared_twice_is_found_at_the_second():
 def test_record_role_and_tenant_are_ordinary_types():
     schema = compile_model(model({"record": {}, "role": {}, "tenant": {"can-do_it": "[user]"}}))
 
-    assert {"record", "role", "tenant", "user", "group", "client"} == set(schema.types)
+    assert {"record", "role", "tenant", "user", "group", "client", "api_key"} == set(schema.types)

@@ -100,7 +100,7 @@ def test_children_keep_their_order():
 def test_an_empty_schema_has_the_built_in_types_only():
     schema = empty_schema()
 
-    assert {"user", "group", "client"} == set(schema.types)
+    assert {"user", "group", "client", "api_key"} == set(schema.types)
     assert all(definition.builtin for definition in schema.types.values())
     assert ["user", "group#member", "client"] == [
         str(subject) for subject in schema.relation("group", "member").subjects

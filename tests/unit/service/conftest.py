@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from zeratul.service.caller import Caller
+    from zeratul.service.ground.caller import Caller
     from zeratul.store.interface import Store
 
 NOON_MS = 1_900_000_000_000

@@ -18,7 +18,7 @@ from zeratul.errors import (
 
 def test_a_first_start_makes_the_default_application(services, empty):
     services.applications.ensure_default()  # A second time changes nothing.
-    listed = services.applications.list(empty)
+    listed = services.applications.list(empty).rows
     assert [("default", "default", "single")] == [(a.id, a.name, a.tenancy_type) for a in listed]
 
 
@@ -27,7 +27,7 @@ def test_a_new_application_is_listed_found_and_entered(services, empty):
     assert made.id.startswith("app_")
     assert made.zookie is not None
     assert made == replace(services.applications.get(empty, made.id), zookie=made.zookie)
-    assert {"default", made.id} == {a.id for a in services.applications.list(empty)}
+    assert {"default", made.id} == {a.id for a in services.applications.list(empty).rows}
     inside = services.applications.enter(empty, made.id)
     assert (made.id, made.number) == (inside.application_id, inside.application)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.builders import question, rel, rels
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import LimitError, MalformedError, PreconditionError, ValidationError
-from zeratul.service.answers import Precondition
+from zeratul.service.ground.answers import Precondition
 from zeratul.store.interface import Outcome
 
 WRITES = rels(
@@ -178,6 +178,6 @@ def test_a_precondition_that_names_nothing_is_refused_whatever_on_error_says(ser
 
 
 def test_statuses_cover_every_outcome():
-    from zeratul.service.bulk import _STATUS
+    from zeratul.service.relationships.bulk import _STATUS
 
     assert set(Outcome) == set(_STATUS)

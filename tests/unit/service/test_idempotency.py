@@ -10,7 +10,7 @@ from tests.builders import rel, rels
 from tests.unit.service.conftest import MODEL, held_writer
 from tests.unit.service.test_models import SMALLER
 from zeratul.errors import IdempotencyError, LimitError, MalformedError, ValidationError
-from zeratul.service.idempotency import Idempotent, Replay
+from zeratul.service.ground.idempotency import Idempotent, Replay
 from zeratul.service.services import Services
 
 ANN = rel("document:a#viewer@user:ann")
@@ -94,7 +94,7 @@ def test_applications_and_keys_are_made_once(services, empty):
     key = services.keys.create(empty, "ci", idempotency=once("k2")).result()
     same = services.keys.create(empty, "ci", idempotency=once("k2")).result()
     assert Replay(201, repr(key).encode()) == same
-    assert 1 == len(services.keys.list(empty))
+    assert 1 == len(services.keys.list(empty).rows)
 
 
 def test_a_remembered_secret_cannot_be_read_from_the_store(services, empty, tmp_path):

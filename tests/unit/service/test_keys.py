@@ -17,7 +17,7 @@ from zeratul.errors import (
     UnauthenticatedError,
     UnknownNameError,
 )
-from zeratul.service.directory import KEY_KIND, SERVER
+from zeratul.service.ground.directory import KEY_KIND, SERVER
 from zeratul.service.services import Services
 from zeratul.store.lmdb import open_store
 
@@ -119,8 +119,8 @@ def test_keys_are_listed_by_application_without_the_root_key(services, empty):
     made = services.keys.create(empty, "ci").result()
     other = services.applications.create(empty, "Acme").result()
     inside = services.applications.enter(empty, other.id)
-    assert [made.key] == services.keys.list(empty)
-    assert [] == services.keys.list(inside)
+    assert [made.key] == services.keys.list(empty).rows
+    assert [] == services.keys.list(inside).rows
     with pytest.raises(NotFoundError):
         services.keys.delete(inside, made.key.id).result()
 

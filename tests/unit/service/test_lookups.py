@@ -17,8 +17,8 @@ from zeratul.errors import (
     StoreError,
     UnknownNameError,
 )
-from zeratul.service.answers import Page, ResourceRow, SubjectRow
-from zeratul.service.lookups import RecentListings
+from zeratul.service.ground.answers import Page, ResourceRow, SubjectRow
+from zeratul.service.questions.listings import RecentListings
 from zeratul.service.services import Services
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
 
@@ -208,12 +208,12 @@ def test_another_process_goes_on_where_this_one_stopped(services, filled):
 
 
 def test_a_stream_equals_the_list_and_holds_no_snapshot(services, caller):
-    texts = [f"document:d{number}#viewer@user:ann" for number in range(2_500)]
+    texts = [f"document:d{number}#viewer@user:ann" for number in range(4_500)]
     services.relationships.bulk(caller, rels(*texts)).result()
     ann = subject("user:ann")
-    expected = {f"d{number}" for number in range(2_500)}
+    expected = {f"d{number}" for number in range(4_500)}
     stream = services.access.stream_what_can(caller, ann, "document", "viewer")
-    assert 2_500 == stream.total
+    assert 4_500 == stream.total
     with services.store.snapshot():
         assert 1 == open_snapshots()  # The measure works.
     found, sizes = [], []
@@ -224,7 +224,7 @@ def test_a_stream_equals_the_list_and_holds_no_snapshot(services, caller):
         ).result()
         sizes.append(len(chunk))
         found += chunk
-    assert [1_000, 1_000, 500] == sizes
+    assert [4_000, 500] == sizes
     assert expected == {row.resource_id for row in found}
 
 
@@ -256,3 +256,13 @@ def test_recent_lists_are_bounded_by_memory(services, filled):
     recent.keep((b"query", 3, 0), listing)
     assert recent.get((b"query", 2, 0)) is None
     assert listing is recent.get((b"query", 1, 0))
+
+
+def test_a_page_is_at_hand_while_its_list_is_remembered(services, filled):
+    access = services.access
+    cursor = access.who_can(filled, DOCUMENT, "reader", page=Page(2)).next_cursor
+    assert access.is_at_hand(Page(2, cursor))
+    assert not access.is_at_hand(Page(2))
+    assert not access.is_at_hand(Page(2, "made-up"))
+    access._recent = RecentListings(0)
+    assert not access.is_at_hand(Page(2, cursor))

@@ -15,8 +15,9 @@ from zeratul.errors import (
     ValidationError,
 )
 from zeratul.language.openfga import compile_model
-from zeratul.service.orphans import Orphans
-from zeratul.service.stored_rows import delete_stored
+from zeratul.service.ground.stored_model import Rules
+from zeratul.service.ground.stored_rows import delete_stored
+from zeratul.service.rules.orphans import Orphans
 
 STORED = rels(
     "document:a#viewer@user:*",
@@ -167,12 +168,10 @@ def test_an_orphan_written_after_the_count_is_met_in_the_transaction(services, c
 
 
 def late_put(services, caller, tx):
-    before = services.models.get(caller).schema_revision
+    rules = Rules(services.models.get(caller).schema_revision, SMALLER)
     schema = compile_model(SMALLER)
     orphans = Orphans(compile_model(MODEL), schema, caller.application)
-    return services.models._put(
-        caller, tx, SMALLER, schema, orphans, before, tx.revision - 2, force=False
-    )
+    return services.models._put(caller, tx, rules, schema, orphans, tx.revision - 2, force=False)
 
 
 def test_rows_written_by_the_same_transaction_can_be_deleted_in_it(services, caller):

@@ -13,10 +13,11 @@ from zeratul.domain.membership import Membership
 from zeratul.domain.relationship import ObjectRef
 from zeratul.errors import ConflictError, MalformedError
 from zeratul.graph.answers import Explanation, TraceNode
-from zeratul.service.cursors import Cursor, query_digest
-from zeratul.service.futures import ModelMovedError, all_of, resolved, retrying, then
-from zeratul.service.text import explanation_text
-from zeratul.service.times import format_time, parse_time
+from zeratul.service.ground.answers import ExplainAnswer
+from zeratul.service.ground.cursors import Cursor, query_digest
+from zeratul.service.ground.futures import ModelMovedError, all_of, followed, resolved, retrying
+from zeratul.service.ground.times import format_time, parse_time
+from zeratul.service.questions.text import explanation_text
 
 SECRET = bytes(range(32))
 
@@ -152,9 +153,31 @@ def test_futures_are_joined_in_order():
     assert [] == all_of([]).result()
     with pytest.raises(ValueError, match="x"):
         all_of([resolved(1), failed(ValueError("x"))]).result()
-    assert 6 == then(resolved(2), lambda value: value * 3).result()
+    assert 6 == followed(resolved(2), lambda value: resolved(value * 3)).result()
     with pytest.raises(ZeroDivisionError):
-        then(resolved(0), lambda value: 1 // value).result()
+        followed(resolved(0), lambda value: resolved(1 // value)).result()
+    with pytest.raises(ValueError, match="x"):
+        followed(resolved(0), lambda _: failed(ValueError("x"))).result()
+    with pytest.raises(ValueError, match="x"):
+        followed(failed(ValueError("x")), resolved).result()
+
+
+def answered(text, explanation):
+    return ExplainAnswer(
+        question=question(text),
+        allowed=explanation.membership is Membership.MEMBER,
+        explanation=explanation,
+        roles=(),
+        reads=explanation.reads,
+        direct_grants=(),
+        closest=None,
+        suggestions=(),
+        cut=explanation.cut,
+        revision=1,
+        duration_ms=0,
+        text="",
+        zookie="",
+    )
 
 
 def test_an_explanation_as_deep_as_a_long_chain_is_text():
@@ -163,7 +186,7 @@ def test_an_explanation_as_deep_as_a_long_chain_is_text():
     for _ in range(5_000):
         node = TraceNode("follow", Membership.MEMBER, relationship=fact, children=[node])
     explanation = Explanation(Membership.MEMBER, node, (fact,), (), 1, cut=True)
-    text = explanation_text(question("group:a#member@user:x"), explanation)
+    text = explanation_text(answered("group:a#member@user:x", explanation))
     assert 5_001 + 4 == len(text.splitlines())
     assert "(cut:" in text
     assert "[4999] yes: through" in text
@@ -193,4 +216,5 @@ def test_each_kind_of_step_has_its_words(kind, membership, expected):
         missed=3 if kind == "relation" else 0,
     )
     explanation = Explanation(membership, node, (), (), 1, cut=False)
-    assert f"└─ {expected}" in explanation_text(question("document:a#viewer@user:b"), explanation)
+    text = explanation_text(answered("document:a#viewer@user:b", explanation))
+    assert f"└─ {expected}" in text

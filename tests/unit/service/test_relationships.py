@@ -21,7 +21,7 @@ from zeratul.errors import (
     UnknownNameError,
     ValidationError,
 )
-from zeratul.service.answers import Page, RelationshipFilter
+from zeratul.service.ground.answers import Page, RelationshipFilter
 from zeratul.service.services import Services
 from zeratul.store.lmdb import open_store
 

@@ -12,9 +12,9 @@ from tests.unit.service.conftest import MODEL, held_writer
 from tests.unit.service.test_models import SMALLER
 from zeratul.domain.limits import Limits
 from zeratul.errors import UnauthenticatedError
-from zeratul.service.importing import feed_all
+from zeratul.service.ground.times import format_time
+from zeratul.service.relationships.importing import feed_all
 from zeratul.service.services import Services
-from zeratul.service.times import format_time
 from zeratul.store.lmdb import open_store
 
 GOOD = [

@@ -43,6 +43,8 @@ class StoreModel:
     """What a store has to answer."""
 
     versions: dict[Fact, list[Version]] = field(default_factory=dict)
+    events: list[tuple[int, bytes]] = field(default_factory=list)  # revision, body
+    names: dict[int, tuple[str, str]] = field(default_factory=dict)
     times: dict[int, int] = field(default_factory=dict)
     oldest: int = 0
 
@@ -100,12 +102,23 @@ class StoreModel:
             self._end(fact, current, revision)
         return bool(due)
 
+    def rename(
+        self, mapping: dict[tuple[str, str], tuple[str, str]], revision: int
+    ) -> dict[int, tuple[str, str]]:
+        """The names after relations were renamed, those of others moved aside."""
+        renamed = {slot: mapping.get(name, name) for slot, name in self.names.items()}
+        for slot, name in self.names.items():
+            if name not in mapping and name in mapping.values():
+                renamed[slot] = (name[0], f"⟨gone {revision}⟩{name[1]}")
+        return renamed
+
     def collect(self, cutoff_ms: int) -> None:
         """Forget the states that ended by ``cutoff_ms``."""
         for revision in range(self.oldest + 1, self.head + 1):
             if self.times[revision] > cutoff_ms:
                 break
             self.oldest = revision
+        self.events = [event for event in self.events if event[0] > self.oldest]
         for fact, versions in self.versions.items():
             self.versions[fact] = [
                 version

@@ -96,15 +96,53 @@ def test_documents_round_trip(document_id: str, body: bytes, long: bool) -> None
     st.integers(1, codec.REVISION_MAX),
     st.lists(st.tuples(st.integers(0, 1), u32, u24, u24, u32, kinds), max_size=20),
     st.lists(st.tuples(u32, texts, texts), max_size=5),
+    st.lists(u32, max_size=3),
 )
 def test_changes_round_trip(
-    revision: int, rows: list[tuple[int, ...]], documents: list[tuple[int, str, str]]
+    revision: int,
+    rows: list[tuple[int, ...]],
+    documents: list[tuple[int, str, str]],
+    recorded: list[int],
 ) -> None:
-    """Rows as numpy reads them, then documents."""
+    """Rows as numpy reads them, documents, and apart from them who recorded audit events."""
     packed = b"".join(codec.pack_change(*values) for values in rows)
-    change_set = codec.unpack_changes(revision, codec.pack_changes(packed, documents))
+    value = codec.pack_changes(packed, documents, recorded)
+    change_set = codec.unpack_changes(revision, value)
     assert (revision, packed, documents) == tuple(change_set)
     assert rows == np.frombuffer(change_set.rows, codec.CHANGE_RECORD).tolist()
+    assert recorded == codec.unpack_recorded(value)
+
+
+@given(st.lists(st.tuples(u32, u24, u24, u32), max_size=20))
+def test_changes_are_packed_alike_one_by_one_and_by_columns(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    """Plain ones."""
+    fields = np.array(rows, np.uint64).reshape(-1, 4).T
+    expected = b"".join(codec.pack_change(codec.GONE, *row, codec.PLAIN) for row in rows)
+    assert expected == codec.pack_change_columns(codec.GONE, fields)
+
+
+@given(st.lists(st.tuples(u32, u48), max_size=20), u48)
+def test_values_are_packed_alike_one_by_one_and_by_columns(
+    rows: list[tuple[int, int]], deleted: int
+) -> None:
+    """Of rows and of tombstones, trailing zero bytes included."""
+    nodes = np.array([node for node, _ in rows], np.uint64)
+    created = np.array([codec.pack_u48(made) for _, made in rows], "V6")
+    expected = [codec.pack_u32(node) + codec.pack_u48(made) for node, made in rows]
+    assert expected == codec.pack_values(nodes, created)
+    end = codec.pack_u48(deleted)
+    assert [value + end for value in expected] == codec.pack_values(nodes, created, np.void(end))
+
+
+@given(st.tuples(u32, u48, u32), st.tuples(u32, u48, u32))
+def test_event_keys_sort_by_application_revision_sequence(
+    left: tuple[int, int, int], right: tuple[int, int, int]
+) -> None:
+    """And tell the revision."""
+    assert (left < right) == (codec.event_key(*left) < codec.event_key(*right))
+    assert left[1] == codec.event_revision(codec.event_key(*left))
 
 
 @given(st.tuples(u48, u32), st.tuples(u48, u32))

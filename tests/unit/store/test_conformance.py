@@ -83,6 +83,52 @@ def test_many_rows_are_deleted_like_few(world: World) -> None:
         assert sorted(map(world.fact, texts)) == sorted(world.everything(snapshot))
 
 
+def test_many_rows_that_expire_are_deleted_like_others(world: World, clock: Clock) -> None:
+    """Beside plain ones in one call; expired ones are ABSENT, and the past shows them all."""
+    texts = [f"doc:{number}#viewer@user:{number % 10}" for number in range(200)]
+    owned = [f"doc:{number}#owner@group:{number % 10}#member" for number in range(200)]
+    soon, late = clock.now_ms + 500, clock.now_ms + 9_000
+    world.write(*texts[:100], *owned, *((text, soon) for text in texts[100:150]))
+    world.write(*((text, late) for text in texts[150:]))
+    before, then = world.revision(), clock.now_ms
+    clock.now_ms = soon
+    outcomes = world.delete(*texts, *owned[:150], *texts[150:])
+    assert [DELETED] * 100 + [ABSENT] * 50 + [DELETED] * 200 + [ABSENT] * 50 == outcomes
+    with world.store.snapshot() as snapshot:
+        assert sorted(map(world.fact, owned[150:])) == sorted(world.everything(snapshot))
+        told = [
+            (row[0], row[5])
+            for changes in snapshot.changes(before, snapshot.head)
+            for row in np.frombuffer(changes.rows, CHANGE_FIELDS).tolist()
+        ]
+    assert [(0, 0)] * 250 + [(0, 1)] * 50 == sorted(told)
+    with world.store.snapshot(revision=before, now_ms=then) as snapshot:
+        assert sorted(map(world.fact, [*texts, *owned])) == sorted(world.everything(snapshot))
+    clock.now_ms += 60_000
+    while world.store.collect(retention_s=0):
+        pass
+    numbers = world.store.statistics()
+    assert 50 == numbers["entries_forward"] == numbers["entries_reverse"]
+    for table in ("buried_forward", "buried_reverse", "attributes", "expiries"):
+        assert 0 == numbers[f"entries_{table}"]
+
+
+def test_many_rows_made_and_deleted_in_one_commit_leave_nothing(world: World) -> None:
+    """Nobody can have seen them; those made before are tombstones."""
+    texts = [f"doc:{number}#viewer@user:{number % 10}" for number in range(100)]
+    world.write(*texts[:40])
+    writes, deletes = world.prepare(texts), world.prepare((), texts)
+
+    def job(tx: WriteTransaction) -> list[Outcome]:
+        tx.apply(writes)
+        return tx.apply(deletes).deletes
+
+    assert [DELETED] * 100 == world.store.write(job).result()
+    numbers = world.store.statistics()
+    assert 40 == numbers["entries_buried_forward"] == numbers["entries_buried_reverse"]
+    assert 0 == numbers["entries_forward"] == numbers["entries_reverse"]
+
+
 def test_deletes_come_before_writes(world: World) -> None:
     """A relationship in both is there afterwards, made anew."""
     world.write("doc:a#viewer@user:u")

@@ -21,7 +21,7 @@ from tests.unit.store.model import Fact, StoreModel
 from tests.unit.store.world import World, facts_of
 from zeratul.errors import RevisionError
 from zeratul.store.interface import CHANGE_FIELDS, Applied
-from zeratul.store.lmdb import adjacency, open_store, prepare
+from zeratul.store.lmdb import meets, open_store, prepare, sweeper
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -48,6 +48,7 @@ one_write = texts.flatmap(
     )
 )
 writes = st.lists(one_write, max_size=8)
+relations = st.sampled_from(["viewer", "owner", "third", "fourth"])
 batches = st.tuples(writes, st.lists(texts, max_size=5), st.booleans())
 
 
@@ -67,6 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.stack.callback(self.store.close)
         self.world = World(self.store)
         self.model = StoreModel(times={self.world.revision(): self.clock.now_ms})
+        self.model.names = dict(self.world.vocabulary.names)
         self.names = sorted({*DOCUMENTS, *GROUPS, *USERS, "user:*"})
 
     def teardown(self) -> None:
@@ -148,7 +150,73 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.collect(retention_s=retention_s, steps=1_000)
         self.model.collect(self.clock.now_ms - retention_s * 1_000)
 
+    def _committed(self, revision: int) -> None:
+        """One more revision, whatever became of it."""
+        assert revision == self.model.head + 1
+        self.model.times[revision] = self.clock.now_ms
+
+    @rule(bodies=st.lists(st.binary(max_size=5), min_size=1, max_size=3))
+    def record(self, bodies: list[bytes]) -> None:
+        def job(tx: WriteTransaction) -> int:
+            for body in bodies:
+                tx.record(self.world.application, body)
+            return tx.revision
+
+        revision = self.store.write(job).result()
+        self._committed(revision)
+        self.model.events += [(revision, body) for body in bodies]
+
+    @rule(pairs=st.dictionaries(relations, relations))
+    def rename(self, pairs: dict[str, str]) -> None:
+        """Numbers, and so all rows, stay."""
+        # One of those that would become one.
+        mapping = {
+            ("doc", old): ("doc", new) for new, old in {v: k for k, v in pairs.items()}.items()
+        }
+        names = self.model.rename(mapping, self.model.head + 1)
+
+        def job(tx: WriteTransaction) -> bool:
+            tx.rename_slots(self.world.application, mapping)
+            return tx.changed
+
+        changed = self.store.write(job).result()
+        assert changed == (names != self.model.names)
+        if changed:
+            self._committed(self.world.revision())
+            self.model.names = names
+
+    @rule(write_texts=writes, collects=st.booleans(), sweep_entries=st.sampled_from([9, 50]))
+    def a_neighbour_comes_and_goes(
+        self, write_texts: list[tuple[str, int | None]], collects: bool, sweep_entries: int
+    ) -> None:
+        """Another application with the same names; nothing of it is left."""
+        neighbour = World(self.store)
+        self._committed(self.world.revision())
+        if neighbour.write(*((text, self._expiry(lifetime)) for text, lifetime in write_texts)):
+            self._committed(self.world.revision())
+        self.store.write(lambda tx: tx.record(neighbour.application, b"mine")).result()
+        self._committed(self.world.revision())
+        self.store.write(lambda tx: tx.drop_application(neighbour.application)).result()
+        self._committed(self.world.revision())
+        with patch.object(sweeper, "STEP_ENTRIES", sweep_entries):
+            while self.store.sweep():
+                if collects:
+                    self.collect(3_600)
+                    if self.world.revision() > self.model.head:
+                        self._committed(self.world.revision())  # The neighbour's have expired.
+        assert not neighbour.vocabulary.slots.keys() & set(self._vocabulary(neighbour))
+
+    def _vocabulary(self, world: World) -> dict[tuple[str, str], int]:
+        with self.store.snapshot() as snapshot:
+            return dict(snapshot.vocabulary(world.application).slots)
+
     # What must hold.
+
+    @invariant()
+    def names_are_those_given_last(self) -> None:
+        if hasattr(self, "store"):
+            expected = {name: slot for slot, name in self.model.names.items()}
+            assert expected == self._vocabulary(self.world)
 
     @invariant()
     def nothing_is_left_over(self) -> None:
@@ -165,6 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
         attributed = [version for version in versions if version.expires_at_ms is not None]
         assert numbers["entries_attributes"] == len(attributed)
         assert numbers["entries_expiries"] == sum(v.deleted is None for v in attributed)
+        assert numbers["entries_audit"] == len(self.model.events)
 
     @rule(back=st.integers(0, 4), earlier_ms=st.sampled_from([0, 0, 500, 40_000]), data=st.data())
     def read(self, back: int, earlier_ms: int, data: st.DataObject) -> None:
@@ -178,6 +247,17 @@ class StoreMachine(RuleBasedStateMachine):
             self._bitmaps(snapshot, nodes, live)
             self._meets(snapshot, nodes, live, data)
             self._scans(snapshot, nodes, live, data)
+            self._events(snapshot, data)
+
+    def _events(self, snapshot: Snapshot, data: st.DataObject) -> None:
+        expected = [event for event in self.model.events if event[0] <= snapshot.revision]
+        limit = data.draw(st.sampled_from([1, 2, 100]), "events")
+        found, before = [], b""
+        while page := snapshot.events(self.world.application, before=before, limit=limit):
+            assert len(page) <= limit
+            found += [(event.revision, event.body) for event in page]
+            before = page[-1].position
+        assert expected[::-1] == found
 
     def _expires_min(self, snapshot: Snapshot, live: dict[Fact, object]) -> None:
         """After every row has been asked for."""
@@ -220,6 +300,7 @@ class StoreMachine(RuleBasedStateMachine):
             reverse = [(node, subject_slot, slot) for node in nodes.values()]
             assert list(subjects.values()) == snapshot.subjects(forward)
             assert list(resources.values()) == snapshot.resources(reverse)
+            self._few(snapshot, reverse, list(resources.values()))
             everyone = BitMap(nodes.values())
             union = BitMap().union(*subjects.values()) if subjects else BitMap()
             assert union == snapshot.subjects_of_all(everyone, slot, subject_slot)
@@ -233,6 +314,15 @@ class StoreMachine(RuleBasedStateMachine):
                 snapshot.resource_counts(reverse), resources.values(), strict=True
             ):
                 assert bound >= len(found)
+
+    def _few(
+        self, snapshot: Snapshot, keys: list[tuple[int, int, int]], expected: list[BitMap]
+    ) -> None:
+        bound = sum(snapshot.resource_counts(keys))
+        found = snapshot.few_resources(keys, bound)
+        assert found is not None
+        assert [list(nodes) for nodes in expected] == [list(nodes) for nodes in found]
+        assert bound == 0 or snapshot.few_resources(keys, bound - 1) is None
 
     def _meets(
         self,
@@ -251,8 +341,8 @@ class StoreMachine(RuleBasedStateMachine):
         few = data.draw(st.sampled_from([0, 1, 64]), "few")
         seeks = data.draw(st.sampled_from([0, 1, 64]), "seeks")
         with (
-            patch.object(adjacency, "FEW", few),
-            patch.object(adjacency, "GALLOP_SEEKS_MAX", seeks),
+            patch.object(meets, "FEW", few),
+            patch.object(meets, "GALLOP_SEEKS_MAX", seeks),
         ):
             found = snapshot.meets(keys)
         for (resource, slot, subject_slot, _), answer in zip(keys, found, strict=True):
@@ -316,6 +406,8 @@ class StoreMachine(RuleBasedStateMachine):
                 revisions.append(change_set.revision)
                 rows = np.frombuffer(change_set.rows, CHANGE_FIELDS).tolist()
                 for operation, *row, _attributed in rows:
+                    if row[1] not in self.world.vocabulary.names:
+                        continue  # A neighbour's.
                     (stored.add if operation else stored.remove)(tuple(row))
             assert list(range(after + 1, self.model.head + 1)) == revisions
             assert {

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.store.world import World
-from zeratul.store.lmdb import open_store
+from zeratul.errors import NotFoundError
+from zeratul.store.lmdb import open_store, sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,47 @@ def write_rows(store: LmdbStore, application: int, rows: list[Any]) -> list[Any]
     return outcomes
 
 
+def names(store: LmdbStore, application: int) -> dict[tuple[str, str], int]:
+    """The application's vocabulary."""
+    with store.snapshot() as snapshot:
+        return dict(snapshot.vocabulary(application).slots)
+
+
+def rename(store: LmdbStore, application: int, mapping: dict[Any, Any]) -> int:
+    """Rename slots; the revision."""
+
+    def job(tx: Any) -> int:
+        tx.rename_slots(application, mapping)
+        return int(tx.revision)
+
+    return store.write(job).result()
+
+
+def drop(store: LmdbStore, application: int) -> None:
+    """Drop an application."""
+    store.write(lambda tx: tx.drop_application(application)).result()
+
+
+def sweep(store: LmdbStore, entries: int) -> int:
+    """Sweep in steps of so many entries until nothing is left; how many were removed."""
+    sweeper.STEP_ENTRIES = entries
+    total = 0
+    while removed := store.sweep():
+        total += removed
+    return total
+
+
+def record(store: LmdbStore, application: int, body: bytes) -> None:
+    """Record an audit event."""
+    store.write(lambda tx: tx.record(application, body)).result()
+
+
+def events(store: LmdbStore, application: int) -> list[bytes]:
+    """The audit log."""
+    with store.snapshot() as snapshot:
+        return [event.body for event in snapshot.events(application, limit=99)]
+
+
 KEPT: list[object] = []
 COMMANDS = {
     "put": put,
@@ -79,6 +121,12 @@ COMMANDS = {
     "numbers": numbers,
     "hold": hold_a_reader,
     "rows": write_rows,
+    "names": names,
+    "rename": rename,
+    "drop": drop,
+    "sweep": sweep,
+    "record": record,
+    "events": events,
 }
 
 
@@ -173,6 +221,73 @@ def test_marks_of_another_process_are_seen(shared: LmdbStore, peer: Peer) -> Non
     with shared.snapshot() as snapshot:
         assert [True] == world.has(snapshot, "doc:a#viewer@user:u")
         assert far == snapshot.expires_min_ms
+
+
+def test_names_given_by_another_process_are_seen_at_once(shared: LmdbStore, peer: Peer) -> None:
+    """Though each keeps the vocabulary it read last; numbers and rows stay."""
+    world = World(shared)
+    world.write("doc:a#viewer@user:u")
+    viewer = world.slot("doc", "viewer")
+    forth = {("doc", "viewer"): ("doc", "reader")}
+    back = {new: old for old, new in forth.items()}
+    for mapping, name in [(forth, "reader"), (back, "viewer")] * 5:
+        assert names(shared, world.application) == peer.ask("names", world.application)
+        peer.ask("rename", world.application, mapping)
+        assert viewer == names(shared, world.application)["doc", name]
+        assert viewer == peer.ask("names", world.application)["doc", name]
+        owner, other = ("doc", "owner"), ("doc", f"of {name}")
+        rename(shared, world.application, {owner: other})
+        assert names(shared, world.application) == peer.ask("names", world.application)
+        rename(shared, world.application, {other: owner})
+    assert names(shared, world.application) == peer.ask("names", world.application)
+    with shared.snapshot() as snapshot:
+        assert [True] == world.has(snapshot, "doc:a#viewer@user:u")
+
+
+def test_events_of_all_processes_are_one_log(shared: LmdbStore, peer: Peer) -> None:
+    """In the order of their commits."""
+    for number in range(5):
+        record(shared, 1, b"%d here" % number)
+        peer.ask("record", 1, b"%d there" % number)
+    expected = [b"%d %s" % (n, who) for n in range(4, -1, -1) for who in (b"there", b"here")]
+    assert expected == events(shared, 1) == peer.ask("events", 1)
+
+
+def test_an_application_dropped_by_another_process_is_gone_at_once(
+    shared: LmdbStore, peer: Peer
+) -> None:
+    """For readers that knew its names, and for writers that prepared rows."""
+    world = World(shared)
+    world.write("doc:a#viewer@user:u")
+    record(shared, world.application, b"event")
+    assert names(shared, world.application)
+    prepared = world.prepare(["doc:b#viewer@user:u"])
+    peer.ask("drop", world.application)
+    assert {} == names(shared, world.application)
+    assert [] == events(shared, world.application)
+    with pytest.raises(NotFoundError):
+        shared.write(lambda tx: tx.apply(prepared)).result()
+
+
+def test_processes_that_sweep_at_once_remove_each_entry_once(
+    shared: LmdbStore, peer: Peer
+) -> None:
+    """Together as many as one alone."""
+    other = World(shared)
+    other.write("doc:a#viewer@user:u")
+    totals = []
+    for together in (False, True):
+        world = World(shared)
+        world.write(*(f"doc:{n}#viewer@user:{n % 9}" for n in range(3_000)))
+        drop(shared, world.application)
+        with ThreadPoolExecutor(1) as pool:
+            there = pool.submit(peer.ask, "sweep", 50) if together else None
+            total = sweep(shared, 50)
+            totals.append(total + (there.result() if there else 0))
+    assert totals[0] == totals[1] > 12_000
+    with shared.snapshot() as snapshot:
+        assert [other.fact("doc:a#viewer@user:u")] == other.everything(snapshot)
+    assert 1 == shared.statistics()["entries_forward"]
 
 
 def test_readers_of_a_killed_process_are_cleared(shared: LmdbStore, peer: Peer) -> None:

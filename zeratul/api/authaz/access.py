@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from zeratul.api.authaz import encoding, questions, reading
+from zeratul.api.authaz.explaining import explanation
 from zeratul.api.authaz.structures import (
     BulkCheckBody,
     CheckBody,
@@ -20,7 +21,6 @@ from zeratul.api.queries import Query
 from zeratul.api.responses import json_answer, json_bytes
 from zeratul.errors import InputError, LimitError, UnknownNameError, ZeratulError
 from zeratul.graph.answers import CheckQuestion
-from zeratul.service.answers import BulkCheckAnswer, CheckAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
     from zeratul.domain.relationship import Relationship, SubjectRef
-    from zeratul.service.access import Access
-    from zeratul.service.caller import Caller
+    from zeratul.service.ground.caller import Caller
+    from zeratul.service.questions.access import Access
 
 _CHECK = Decoder(CheckBody)
 _EXPLAIN = Decoder(ExplainBody)
@@ -46,15 +46,7 @@ _CHECKS = Decoder(BulkCheckBody)
 INLINE_CHECKS_MAX = 1_000
 
 
-class TypeQuestion(NamedTuple):
-    """A question on a type as a whole, without an id."""
-
-    subject: SubjectRef
-    type_name: str
-    relation: str
-
-
-Item = CheckQuestion | TypeQuestion | ZeratulError
+Item = CheckQuestion | ZeratulError
 
 
 class AccessHandlers:
@@ -80,22 +72,16 @@ class AccessHandlers:
         if raw is None:
             raw = await read_json(request, self._limits, "small_body_bytes_max")
         body = _CHECK(raw)
-        fresh = reading.at_least(request, consistency=body.consistency)
-        who = questions.subject(body.user_id, body.subject)
-        kind, relation = questions.target(body)
         caller = request[CALLER]
+        question = questions.question(body, caller)
+        given = body.contextual_relationships
         try:
-            if body.resource_id is None:
-                answer = self._service.check_type(caller, who, kind, relation, at_least=fresh)
-            else:
-                answer = self._service.check(
-                    caller,
-                    CheckQuestion(who, questions.resource(kind, body.resource_id), relation),
-                    contextual=self._given(
-                        body.contextual_relationships, "contextualRelationships"
-                    ),
-                    at_least=fresh,
-                )
+            answer = self._service.check(
+                caller,
+                question,
+                contextual=self._given(given, "contextualRelationships") if given else (),
+                at_least=reading.at_least(request, consistency=body.consistency),
+            )
         except UnknownNameError as error:
             raise named(error) from None
         return json_bytes(request, encoding.check(answer))
@@ -110,42 +96,22 @@ class AccessHandlers:
         ):
             return await forwarder.stream(request, "body_bytes_max")
         raw = await read_json(request, self._limits, "body_bytes_max")
-        body, items = self._checks(raw)
+        caller = request[CALLER]
+        body, items = self._checks(raw, caller)
         if forwarder is not None and len(items) > INLINE_CHECKS_MAX:
             return await forwarder.whole(request, raw)
         fresh = reading.at_least(request, consistency=body.consistency)
-        ask = partial(self._ask_many, request[CALLER], items, fresh)
-        answer = ask() if len(items) <= INLINE_CHECKS_MAX else await self._work.run(ask)
-        return json_bytes(request, encoding.checks(answer.results, answer.zookie))
-
-    def _ask_many(
-        self, caller: Caller, items: list[Item], at_least: str | None
-    ) -> BulkCheckAnswer:
-        """Questions on resources in one call, those on whole types each by itself."""
         asked = [each for each in items if isinstance(each, CheckQuestion)]
-        answer = self._service.check_many(caller, asked, at_least=at_least)
-        if len(asked) == len(items):
-            found = answer.results
-        else:
-            answered = iter(answer.results)
-            found = [
-                next(answered)
-                if isinstance(each, CheckQuestion)
-                else self._check_type(caller, each)
-                if isinstance(each, TypeQuestion)
-                else each
-                for each in items
-            ]
+        ask = partial(self._service.check_many, caller, asked, at_least=fresh)
+        answer = ask() if len(items) <= INLINE_CHECKS_MAX else await self._work.run(ask)
+        answered = iter(answer.results)
+        found = [next(answered) if isinstance(each, CheckQuestion) else each for each in items]
         results = [named(each) if isinstance(each, UnknownNameError) else each for each in found]
-        return BulkCheckAnswer(results, answer.zookie)
+        return json_bytes(request, encoding.checks(results, answer.zookie))
 
-    def _check_type(self, caller: Caller, question: TypeQuestion) -> CheckAnswer | ZeratulError:
-        try:
-            return self._service.check_type(caller, *question)
-        except InputError as error:
-            return error
-
-    def _checks(self, raw: bytes) -> tuple[FastBulkCheckBody | BulkCheckBody, list[Item]]:
+    def _checks(
+        self, raw: bytes, caller: Caller
+    ) -> tuple[FastBulkCheckBody | BulkCheckBody, list[Item]]:
         try:
             body: FastBulkCheckBody | BulkCheckBody = _FAST_CHECKS(raw)
         except InputError:
@@ -159,14 +125,16 @@ class AccessHandlers:
                 f"a call has at most {most:,} checks, this one has {len(body.checks):,}",
                 field="checks",
             )
-        default = None
+        tenant = caller.question_tenant(body.tenant_id)
+        default = caller.question_subject(None)
         if body.user_id is not None or body.subject is not None:
             default = questions.subject(body.user_id, body.subject)
         items: list[Item] = []
         checks: Sequence[CheckItem | msgspec.Raw] = body.checks
         for each in checks:
             try:
-                items.append(_item(each if isinstance(each, CheckItem) else _ITEM(each), default))
+                item = each if isinstance(each, CheckItem) else _ITEM(each)
+                items.append(_item(item, default, tenant))
             except InputError as error:
                 # Its fields are counted from the item, beside which the error stands.
                 items.append(error)
@@ -176,17 +144,11 @@ class AccessHandlers:
         """``POST /explain``: the proof, or what was looked at and what would do."""
         Query(request, ())
         body = _EXPLAIN(await read_json(request, self._limits, "small_body_bytes_max"))
-        kind, relation = questions.target(body)
-        # On a type as a whole only roles decide, and there are none to explain yet.
-        identity = questions.required(body.resource_id, "resourceId")
+        caller = request[CALLER]
         ask = partial(
             self._service.explain,
-            request[CALLER],
-            CheckQuestion(
-                questions.subject(body.user_id, body.subject),
-                questions.resource(kind, identity),
-                relation,
-            ),
+            caller,
+            questions.question(body, caller),
             contextual=self._given(body.contextual_relationships, "contextualRelationships"),
             writes=self._given(body.writes, "writes"),
             deletes=self._given(body.deletes, "deletes"),
@@ -196,7 +158,7 @@ class AccessHandlers:
             answer = await self._work.run(ask)
         except UnknownNameError as error:
             raise named(error) from None
-        return json_answer(request, encoding.explanation(answer, tenant_id=body.tenant_id))
+        return json_answer(request, explanation(answer))
 
     async def expand(self, request: web.Request) -> web.StreamResponse:
         """``GET /expand``: the tree of a userset, usersets in it unexpanded."""
@@ -226,15 +188,13 @@ class AccessHandlers:
         ]
 
 
-def _item(body: CheckItem, default: SubjectRef | None) -> Item:
+def _item(body: CheckItem, default: SubjectRef | None, tenant: str | None) -> CheckQuestion:
     if default is not None and body.user_id is None and body.subject is None:
         who = default
     else:
         who = questions.subject(body.user_id, body.subject)
     kind, relation = questions.target(body)
-    if body.resource_id is None:
-        return TypeQuestion(who, kind, relation)
-    return CheckQuestion(who, questions.resource(kind, body.resource_id), relation)
+    return CheckQuestion(who, questions.place(kind, body.resource_id), relation, tenant)
 
 
 # What the services look up by kind, and where this contract's callers said it.

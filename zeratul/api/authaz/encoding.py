@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 import orjson
 
 from zeratul.api.authaz import problems
-from zeratul.service.answers import CheckAnswer
-from zeratul.service.times import format_time
+from zeratul.service.ground.answers import CheckAnswer
+from zeratul.service.ground.times import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zeratul.domain.relationship import Relationship, SubjectRef
     from zeratul.errors import ZeratulError
-    from zeratul.graph.answers import ExpandNode, TraceNode
-    from zeratul.service.answers import (
+    from zeratul.graph.answers import ExpandNode
+    from zeratul.service.ground.answers import (
         Application,
         BulkAnswer,
         Deleted,
         ExpandAnswer,
-        ExplainAnswer,
         ImportAnswer,
         ItemResult,
         KeyInfo,
         ModelAnswer,
         NewKey,
         RelationshipPage,
-        ResourcePage,
-        ResourceRow,
         StoredRelationship,
-        SubjectPage,
-        SubjectRow,
         Written,
     )
 
 USER = "user"
-
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def subject(who: SubjectRef) -> dict[str, Any]:
@@ -62,13 +54,13 @@ def relationship(fact: Relationship) -> dict[str, Any]:
 
 def stored(row: StoredRelationship) -> dict[str, Any]:
     """A relationship with the time it was made; None once that history was collected."""
-    return relationship(row.relationship) | {"createdAt": _time(row.created_at_ms)}
+    return relationship(row.relationship) | {"createdAt": time(row.created_at_ms)}
 
 
 def written(answer: Written) -> dict[str, Any]:
     """What a write came to."""
     return relationship(answer.relationship) | {
-        "createdAt": _time(answer.created_at_ms),
+        "createdAt": time(answer.created_at_ms),
         "created": answer.created,
         "zookie": answer.zookie,
     }
@@ -109,8 +101,29 @@ def _item(result: ItemResult) -> dict[str, Any]:
 
 def relationship_page(page: RelationshipPage) -> dict[str, Any]:
     """A page of stored relationships."""
+    return some(page, [stored(row) for row in page.rows])
+
+
+class Page(Protocol):
+    """What pages of a list have in common."""
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the list goes on; None at the end."""
+
+    @property
+    def page_size(self) -> int:
+        """Rows asked for."""
+
+    @property
+    def zookie(self) -> str:
+        """How fresh it is."""
+
+
+def some(page: Page, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list."""
     return {
-        "data": [stored(row) for row in page.rows],
+        "data": rows,
         "next": page.next_cursor,
         "nextCursor": page.next_cursor,
         "pageSize": page.page_size,
@@ -118,14 +131,19 @@ def relationship_page(page: RelationshipPage) -> dict[str, Any]:
     }
 
 
-# All answers a check can have but for its zookie: encoding one is joining bytes.
+# All answers a check can have but for its zookie: encoding one is joining bytes. A way that was
+# not looked at is left out, never claimed false.
 _CHECK_HEADS = {
     (allowed, role, direct): orjson.dumps(
-        {"allowed": allowed, "viaRole": role, "viaDirectGrant": direct}
+        {
+            "allowed": allowed,
+            **({} if role is None else {"viaRole": role}),
+            **({} if direct is None else {"viaDirectGrant": direct}),
+        }
     )[:-1]
     for allowed in (True, False)
-    for role in (True, False)
-    for direct in (True, False)
+    for role in (True, False, None)
+    for direct in (True, False, None)
 }
 
 
@@ -148,81 +166,6 @@ def checks(results: Sequence[CheckAnswer | ZeratulError], zookie: str) -> bytes:
     return b'{"results":[%b],"zookie":"%b"}' % (b",".join(parts), zookie.encode("ascii"))
 
 
-def explanation(
-    answer: ExplainAnswer, *, tenant_id: str | None, type_level: bool = False
-) -> dict[str, Any]:
-    """The tree of the proof, and on a denial what was looked at and what would do.
-
-    The tree comes as a list of nodes that name their children by number: a proof may be thousands
-    of steps deep, deeper than JSON readers nest.
-    """
-    found = answer.explanation
-    roles: list[Any] = []  # roles come with their issue; none exist yet, so none was considered
-    value: dict[str, Any] = {
-        "allowed": answer.allowed,
-        "durationMs": round(answer.duration_ms, 3),
-        "revision": answer.revision,
-        **subject(answer.subject),
-        "permission": f"{answer.resource.type}:{answer.relation}",
-        "tenantId": tenant_id,
-        "resourceId": None if type_level else answer.resource.id,
-        "roles": roles,
-        "roleTrace": roles,
-        "policyTrace": [],
-        "directGrants": _direct_grants(answer),
-        "records": [],
-        "proof": [relationship(fact) for fact in found.proof],
-        "nodes": _trace(found.root),
-        "cut": found.cut,
-        "reads": found.reads,
-        "text": answer.text,
-        "zookie": answer.zookie,
-    }
-    if not answer.allowed:
-        value["suggestions"] = [relationship(fact) for fact in found.suggestions]
-    return value
-
-
-def _direct_grants(answer: ExplainAnswer) -> list[dict[str, Any]]:
-    grants = []
-    seen: set[Relationship] = set()
-    stack = [answer.explanation.root]
-    while stack:
-        node = stack.pop()
-        stack.extend(reversed(node.children))
-        fact = node.relationship
-        if fact is None or fact.resource != answer.resource or fact in seen:
-            continue
-        seen.add(fact)
-        grants.append(
-            {
-                "relation": fact.relation,
-                "actions": [answer.relation],
-                "matched": node.membership.name == "MEMBER",
-                "via": str(fact.subject),
-            }
-        )
-    return grants
-
-
-def _trace(root: TraceNode) -> list[dict[str, Any]]:
-    values: list[dict[str, Any]] = []
-    queue: list[TraceNode] = [root]
-    for node in queue:  # grows while it is walked: breadth first, children numbered as they come
-        first = len(queue)
-        queue.extend(node.children)
-        value: dict[str, Any] = {"kind": node.kind, "membership": node.membership.name.lower()}
-        if node.resource is not None:
-            value |= {"resource": node.resource.type, "resourceId": node.resource.id}
-        if node.relation:
-            value["relation"] = node.relation
-        if node.relationship is not None:
-            value["relationship"] = str(node.relationship)
-        value["children"] = list(range(first, len(queue)))
-        values.append(value)
-    return values
-
-
 def expansion(answer: ExpandAnswer) -> dict[str, Any]:
     """The tree of a userset, as a list of nodes that name their children by number."""
     values: list[dict[str, Any]] = []
@@ -242,52 +185,6 @@ def expansion(answer: ExpandAnswer) -> dict[str, Any]:
         value["children"] = list(range(first, len(queue)))
         values.append(value)
     return {"nodes": values, "revision": answer.revision, "zookie": answer.zookie}
-
-
-def subject_row(row: SubjectRow) -> dict[str, Any]:
-    """One row of who-can; a wildcard's exceptions are listed up to a limit and counted."""
-    value: dict[str, Any] = {"subject": row.subject, "via": row.via}
-    if row.except_total:
-        value["except"] = row.except_
-        value["exceptTotal"] = row.except_total
-    return value
-
-
-def resource_row(row: ResourceRow) -> dict[str, Any]:
-    """One row of what-can."""
-    return {"resource": row.resource, "resourceId": row.resource_id, "via": row.via}
-
-
-class _ResourceLine(msgspec.Struct, gc=False):
-    resource: str
-    resourceId: str  # noqa: N815 - the contract's spelling
-    via: tuple[str, ...]
-
-
-def resource_lines(rows: Sequence[ResourceRow]) -> bytes:
-    """Rows of what-can as NDJSON; a million of them are encoded in one go a chunk."""
-    return _encode_lines([_ResourceLine(*row) for row in rows])
-
-
-def subject_lines(rows: Sequence[SubjectRow]) -> bytes:
-    """Rows of who-can as NDJSON."""
-    return _encode_lines([subject_row(row) for row in rows])
-
-
-def list_page(page: SubjectPage | ResourcePage, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A page of who-can or what-can."""
-    value: dict[str, Any] = {
-        "data": rows,
-        "next": page.next_cursor,
-        "nextCursor": page.next_cursor,
-        "pageSize": page.page_size,
-        "complete": page.complete,
-        "revision": page.revision,
-        "zookie": page.zookie,
-    }
-    if page.total is not None:
-        value["total"] = page.total
-    return value
 
 
 def imported(answer: ImportAnswer, *, complete: bool) -> dict[str, Any]:
@@ -329,8 +226,12 @@ def key(answer: KeyInfo) -> dict[str, Any]:
         "id": answer.id,
         "name": answer.name,
         "permissions": list(answer.permissions),
+        "tenantId": answer.tenant_id,
         "createdAt": format_time(answer.created_at_ms),
-        "expiresAt": _time(answer.expires_at_ms),
+        "expiresAt": time(answer.expires_at_ms),
+        "rotatedAt": time(answer.rotated_at_ms),
+        "oldSecretUntil": time(answer.old_secret_until_ms),
+        "lastUsedAt": time(answer.last_used_at_ms),
         "prefix": answer.prefix,
         "last4": answer.last_four,
     }
@@ -363,10 +264,11 @@ def model_put(answer: ModelAnswer) -> dict[str, Any]:
     }
 
 
-def one_page(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A list that always fits one page."""
-    return {"data": rows, "next": None, "nextCursor": None, "pageSize": len(rows)}
+def page_of(rows: list[dict[str, Any]], next_cursor: str | None, page_size: int) -> dict[str, Any]:
+    """A page of a list that has no revision of its own."""
+    return {"data": rows, "next": next_cursor, "nextCursor": next_cursor, "pageSize": page_size}
 
 
-def _time(time_ms: int | None) -> str | None:
+def time(time_ms: int | None) -> str | None:
+    """A time as text, or None."""
     return None if time_ms is None else format_time(time_ms)

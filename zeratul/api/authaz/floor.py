@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from zeratul.domain.membership import Membership
 from zeratul.domain.zookie import Zookie
-from zeratul.service.access import Access
-from zeratul.service.answers import BulkCheckAnswer, CheckAnswer
+from zeratul.service.ground.answers import BulkCheckAnswer, CheckAnswer
+from zeratul.service.questions.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zeratul.domain.relationship import Relationship
     from zeratul.errors import ZeratulError
     from zeratul.graph.answers import CheckQuestion
-    from zeratul.service.caller import Caller
+    from zeratul.service.ground.caller import Caller
 
 _ZOOKIE = Zookie(1, 1, 1).encode()
 _ANSWER = CheckAnswer(

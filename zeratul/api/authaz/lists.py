@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import orjson
-
-from zeratul.api.authaz import encoding, questions, reading
+from zeratul.api.authaz import encoding, list_encoding, questions, reading
 from zeratul.api.authaz.streams import send
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
@@ -18,12 +16,14 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from zeratul.api.authaz.list_encoding import RowWriter
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.answers import RowStream
+    from zeratul.service.ground.answers import Page, RowStream
     from zeratul.service.services import Services
 
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 _PAGING = ("pageSize", "cursor", "total", "zookie", "tenantId")
 _WHO = ("resource", "resourceId", "action", "permission", "subjectType", "subjectRelation")
@@ -47,75 +47,87 @@ class ListHandlers:
         subject_relation = query.text("subjectRelation") or ""
         caller, fresh = request[CALLER], reading.at_least(request, query=query)
         form = {"subject_type": subject_type, "subject_relation": subject_relation}
+        writer = list_encoding.subject_writer(subject_type, subject_relation)
+        tenant = query.text("tenantId")
         if reading.wants_stream(request):
             opened = partial(
-                self._service.stream_who_can, caller, resource, relation, **form, at_least=fresh
-            )
-            return await self._stream(request, query, opened, encoding.subject_lines)
-        answer = await self._work.run(
-            partial(
-                self._service.who_can,
+                self._service.stream_who_can,
                 caller,
                 resource,
                 relation,
                 **form,
-                page=reading.page(query, self._limits),
-                total=query.flag("total"),
+                tenant=tenant,
                 at_least=fresh,
             )
+            return await self._stream(request, query, opened, writer)
+        page = reading.page(query, self._limits)
+        ask = partial(
+            self._service.who_can,
+            caller,
+            resource,
+            relation,
+            **form,
+            tenant=tenant,
+            page=page,
+            total=query.flag("total"),
+            at_least=fresh,
         )
-        rows = [encoding.subject_row(row) for row in answer.rows]
-        return json_answer(request, encoding.list_page(answer, rows))
+        answer = await self._page(page, ask)
+        return json_answer(request, list_encoding.page(answer, writer.array(answer.block)))
 
     async def what_can(self, request: web.Request) -> web.StreamResponse:
         """``GET /what-can``: every resource of one type on which a subject has the permission."""
         query = Query(request, (*_WHAT, *_PAGING))
         kind, relation = reading.target(query, "action")
-        who = questions.subject(query.text("userId"), query.text("subject"))
-        fresh = reading.at_least(request, query=query)
         caller = request[CALLER]
+        who = questions.asker(caller, query.text("userId"), query.text("subject"))
+        writer = list_encoding.resource_writer(kind)
+        fresh = reading.at_least(request, query=query)
+        tenant = query.text("tenantId")
         if reading.wants_stream(request):
             opened = partial(
-                self._service.stream_what_can, caller, who, kind, relation, at_least=fresh
-            )
-            return await self._stream(request, query, opened, encoding.resource_lines)
-        answer = await self._work.run(
-            partial(
-                self._service.what_can,
+                self._service.stream_what_can,
                 caller,
                 who,
                 kind,
                 relation,
-                page=reading.page(query, self._limits),
-                total=query.flag("total"),
+                tenant=tenant,
                 at_least=fresh,
             )
+            return await self._stream(request, query, opened, writer)
+        page = reading.page(query, self._limits)
+        ask = partial(
+            self._service.what_can,
+            caller,
+            who,
+            kind,
+            relation,
+            tenant=tenant,
+            page=page,
+            total=query.flag("total"),
+            at_least=fresh,
         )
-        rows = [encoding.resource_row(row) for row in answer.rows]
-        return json_answer(request, encoding.list_page(answer, rows))
+        answer = await self._page(page, ask)
+        return json_answer(request, list_encoding.page(answer, writer.array(answer.block)))
+
+    async def _page(self, page: Page, ask: Callable[[], Answer]) -> Answer:
+        """In another thread, unless that would take longer than the answer."""
+        return ask() if self._service.is_at_hand(page) else await self._work.run(ask)
 
     async def _stream(
         self,
         request: web.Request,
         query: Query,
         opened: Callable[[], RowStream[Row]],
-        encode: Callable[[list[Row]], bytes],
+        writer: RowWriter[Row],
     ) -> web.StreamResponse:
         reading.refuse_paging(query)
         rows = await self._work.run(opened)
-        chunks = (encode(chunk) for chunk in rows.chunks)
+        chunks = map(writer.lines, rows.chunks)
 
         async def pieces() -> AsyncIterator[bytes]:
             async for chunk in self._work.each(chunks):
                 yield chunk
-            yield orjson.dumps(
-                {
-                    "complete": True,
-                    "total": rows.total,
-                    "revision": rows.revision,
-                    "zookie": rows.zookie,
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
+            yield list_encoding.last_line(rows)
 
         return await send(request, stream(request, NDJSON), pieces())

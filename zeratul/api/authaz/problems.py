@@ -65,8 +65,12 @@ STATUSES: dict[type[errors.ZeratulError], tuple[int, str]] = {
     errors.NotFoundError: (404, "Not found"),
     errors.AccessError: (403, "Access denied"),
     errors.UnauthenticatedError: (401, "Not authenticated"),
+    errors.TokenError: (401, "Token not valid"),
     errors.ForbiddenError: (403, "Permission missing"),
     errors.TenantScopeError: (403, "Not in one tenant"),
+    errors.StrongerKeyError: (403, "A stronger key"),
+    errors.UserScopeError: (403, "Not for this user"),
+    errors.IssuerUnavailableError: (503, "Issuer unavailable"),
     errors.LimitError: (400, "Limit exceeded"),
     errors.StoreError: (503, "Store unavailable"),
     errors.InternalError: (500, "Internal error"),
@@ -77,6 +81,7 @@ LIMIT_STATUSES: dict[str, int] = {
     "body_bytes_max": 413,
     "small_body_bytes_max": 413,
     "model_bytes_max": 413,
+    "catalog_bytes_max": 413,
     "check_reads_max": 422,  # well-formed, understood, too much work: nothing was decided
     "lookup_reads_max": 422,
     "explain_reads_max": 422,
@@ -208,7 +213,7 @@ def _members(error: errors.ZeratulError) -> dict[str, Any]:
             }
         case errors.LimitError():
             members |= {"limit": error.limit, "value": error.value}
-        case errors.RevisionError() | errors.StoreError():
+        case errors.RevisionError() | errors.StoreError() | errors.TokenError():
             members["reason"] = error.reason
         case _:
             pass
@@ -218,6 +223,8 @@ def _members(error: errors.ZeratulError) -> dict[str, Any]:
 def _headers(error: errors.ZeratulError, status: int) -> dict[str, str]:
     if isinstance(error, errors.UnauthenticatedError):
         return {"WWW-Authenticate": 'ApiKey realm="zeratul"'}
+    if isinstance(error, errors.TokenError):
+        return {"WWW-Authenticate": 'Bearer realm="zeratul", error="invalid_token"'}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": RETRY_AFTER_S}
     return {}

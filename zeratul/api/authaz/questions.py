@@ -15,10 +15,12 @@ from zeratul.domain.relationship import (
     SubjectRef,
 )
 from zeratul.errors import MalformedError, ValidationError
-from zeratul.service.times import parse_time
+from zeratul.graph.answers import CheckQuestion
+from zeratul.service.ground.times import parse_time
 
 if TYPE_CHECKING:
     from zeratul.api.authaz.structures import CheckBody, CheckItem, RelationshipBody
+    from zeratul.service.ground.caller import Caller
 
 USER = "user"
 
@@ -44,6 +46,43 @@ def subject(user_id: str | None, text: str | None, *, prefix: str = "") -> Subje
             help="for everyone send `subject` with `user:*`",
         )
     return SubjectRef(USER, user_id)
+
+
+def member(text: str, *, field: str | None = None) -> SubjectRef:
+    """A member of a group: a bare user id, or a subject as text.
+
+    Raises:
+        MalformedError: it is neither.
+    """
+    if ":" in text or "#" in text:
+        return SubjectRef.parse(text, field=field)
+    if text == WILDCARD:
+        raise MalformedError(
+            "a user id must not be `*`", field=field, help="for everyone send `user:*`"
+        )
+    return SubjectRef(USER, text)
+
+
+def asker(caller: Caller, user_id: str | None, text: str | None) -> SubjectRef:
+    """Whom a question is about: whom it names, or the user the caller speaks for.
+
+    Raises:
+        ValidationError, MalformedError: like ``subject``.
+    """
+    own = caller.question_subject(None) if user_id is None and text is None else None
+    return subject(user_id, text) if own is None else own
+
+
+def question(body: CheckBody, caller: Caller) -> CheckQuestion:
+    """The question of a body; without a subject it is about the user the caller speaks for.
+
+    Raises:
+        ValidationError: a field is missing, or two do not agree.
+        MalformedError: the subject or the permission does not parse, an id that is none.
+    """
+    who = asker(caller, body.user_id, body.subject)
+    kind, relation = target(body)
+    return CheckQuestion(who, place(kind, body.resource_id), relation, body.tenant_id)
 
 
 def required(text: str | None, field: str) -> str:
@@ -112,12 +151,22 @@ def split_permission(text: str, *, field: str) -> tuple[str, str]:
     return kind, relation
 
 
+def place(kind: str, text: str | None) -> ObjectRef:
+    """The resource a question is about; without an id the type as a whole.
+
+    Raises:
+        MalformedError: an empty id, or a star, which stands for no single resource.
+    """
+    return ObjectRef(kind, "") if text is None else resource(kind, text)
+
+
 def resource(kind: str, text: str, *, prefix: str = "") -> ObjectRef:
     """The resource a question is about.
 
     Raises:
-        MalformedError: a star, which stands for no single resource.
+        MalformedError: an empty id, or a star, which stands for no single resource.
     """
-    if text == WILDCARD:
-        raise MalformedError("a resource id must not be `*`", field=prefix + "resourceId")
+    if text in {"", WILDCARD}:
+        what = f"be `{WILDCARD}`" if text else "be empty"
+        raise MalformedError(f"a resource id must not {what}", field=prefix + "resourceId")
     return ObjectRef(kind, text)

@@ -9,7 +9,7 @@ from multidict import istr
 from zeratul.api.authaz import questions
 from zeratul.domain.zookie import Zookie
 from zeratul.errors import ValidationError
-from zeratul.service.answers import Page
+from zeratul.service.ground.answers import Page
 
 if TYPE_CHECKING:
     from aiohttp import web

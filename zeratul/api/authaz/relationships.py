@@ -23,14 +23,14 @@ from zeratul.api.responses import json_answer, json_bytes
 from zeratul.api.work import idempotency
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import InputError, LimitError, ValidationError, ZeratulError
-from zeratul.service.answers import (
+from zeratul.service.ground.answers import (
     BulkAnswer,
     OnError,
     Precondition,
     RelationshipFilter,
     Written,
 )
-from zeratul.service.idempotency import Replay
+from zeratul.service.ground.idempotency import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

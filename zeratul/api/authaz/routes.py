@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 from zeratul.api.authaz.access import AccessHandlers
 from zeratul.api.authaz.administration import AdministrationHandlers
+from zeratul.api.authaz.assignments import AssignmentHandlers
+from zeratul.api.authaz.audit import AuditHandlers
+from zeratul.api.authaz.catalog import CatalogHandlers
 from zeratul.api.authaz.floor import ConstantChecks
+from zeratul.api.authaz.groups import GroupHandlers
+from zeratul.api.authaz.issuers import IssuerHandlers
 from zeratul.api.authaz.lists import ListHandlers
+from zeratul.api.authaz.permissions import PermissionHandlers
+from zeratul.api.authaz.policies import PolicyHandlers
 from zeratul.api.authaz.relationships import RelationshipHandlers
+from zeratul.api.authaz.roles import RoleHandlers
 from zeratul.api.authaz.transfers import TransferHandlers
 from zeratul.api.routes import Route
 
@@ -36,12 +44,18 @@ def routes(
     lists = ListHandlers(services, limits, work)
     transfers = TransferHandlers(services, limits, work)
     administration = AdministrationHandlers(services, limits, work)
+    audit = AuditHandlers(services, limits, work)
+    catalog = CatalogHandlers(services, limits, work)
+    groups = GroupHandlers(services, limits, work)
+    issuers = IssuerHandlers(services, limits, work)
+    policies = PolicyHandlers(services, limits, work)
+    roles = RoleHandlers(services, limits, work)
+    assignments = AssignmentHandlers(services, limits, work)
+    permissions = PermissionHandlers(services, work, forwarder)
 
-    small, model, large = "small_body_bytes_max", "model_bytes_max", "body_bytes_max"
+    small, large = "small_body_bytes_max", "body_bytes_max"
     authorization = f"{PREFIX}/authorization"
     facts = f"{authorization}/relationships"
-    applications = f"{PREFIX}/applications"
-    keys = f"{PREFIX}/api-keys"
     return [
         # Asked most, looked up first.
         Route("POST", f"{authorization}/check", access.check, hot=True),
@@ -57,18 +71,13 @@ def routes(
         Route("POST", f"{facts}/bulk", relationships.bulk, heavy=True, body_limit=large),
         Route("POST", f"{facts}/import", transfers.load, heavy=True),
         Route("GET", f"{facts}/export", transfers.dump, heavy=True, body_limit=small),
-        Route("POST", applications, administration.create_application),
-        Route("GET", applications, administration.list_applications),
-        Route("GET", f"{applications}/{{appId}}", administration.get_application),
-        Route("GET", f"{applications}/{{appId}}/model", administration.get_model),
-        Route(
-            "PUT",
-            f"{applications}/{{appId}}/model",
-            administration.put_model,
-            heavy=True,
-            body_limit=model,
-        ),
-        Route("POST", keys, administration.create_key),
-        Route("GET", keys, administration.list_keys),
-        Route("DELETE", f"{keys}/{{keyId}}", administration.delete_key),
+        *permissions.routes(),
+        *policies.routes(),
+        *roles.routes(),
+        *assignments.routes(),
+        *administration.routes(),
+        *audit.routes(),
+        *catalog.routes(),
+        *groups.routes(),
+        *issuers.routes(),
     ]

@@ -1,4 +1,4 @@
-"""Answers written line by line, each made only when the client took the ones before.
+"""Answers written line by line, in pieces that are made as the client takes the ones before.
 
 What goes wrong after the head is out can not change the status: the stream ends with a line
 ``{"error": …}`` and without the line that says it is complete.

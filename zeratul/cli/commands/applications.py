@@ -1,4 +1,4 @@
-"""`zeratul applications`: make and list applications."""
+"""`zeratul applications`: make, list and delete applications."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zeratul.cli.console import answer, answer_json
+from zeratul.cli.console import answer, answer_json, note
 from zeratul.cli.options import json_option, target_options
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Make and list applications."""
+    """Make, list and delete applications."""
 
 
 @command.command()
@@ -41,3 +41,13 @@ def list_(target: Target, as_json: bool) -> None:
             answer_json(each)
         else:
             answer(f"{each['id']}  {each['name']}")
+
+
+@command.command(epilog="Example: zeratul applications delete app_0a1b2c --confirm shop")
+@click.argument("application_id", metavar="ID")
+@click.option("--confirm", required=True, help="The application's name.")
+@target_options()
+def delete(target: Target, application_id: str, confirm: str) -> None:
+    """Delete the application ID and everything in it; `default` is empty afterwards."""
+    target.delete_application(application_id, confirm)
+    note(f"application {application_id} is deleted")

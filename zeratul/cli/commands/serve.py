@@ -27,6 +27,10 @@ GIB = 1024**3
     type=click.FloatRange(min=0, min_open=True),
     help="Largest size of the data in GiB: address space, not disk.  [default: 256]",
 )
+@click.option(
+    "--retention",
+    help="How long history and audit are kept: 7d, 24h, 90m or seconds.  [default: 7d]",
+)
 @click.option("--access-log/--no-access-log", default=None, help="Log each request.")
 @click.option(
     "--heavy",
@@ -41,6 +45,7 @@ def command(
     workers: int | None,
     demo: bool,
     map_size: float | None,
+    retention: str | None,
     access_log: bool | None,
     heavy: str | None,
     floor: bool,
@@ -50,7 +55,7 @@ def command(
     The first start makes application `default` and prints its root key, once; or takes it from
     ZERATUL_ROOT_KEY. Each option can also be set as ZERATUL_<OPTION>.
     """
-    from zeratul.config import from_environment
+    from zeratul.config import from_environment, parse_duration
     from zeratul.server import run
 
     given: dict[str, object] = {
@@ -61,6 +66,7 @@ def command(
         "access_log": access_log,
         "heavy": heavy,
         "map_bytes": None if map_size is None else int(map_size * GIB),
+        "retention_s": None if retention is None else parse_duration(retention),
     }
     if floor:
         given["floor"] = True

@@ -12,6 +12,15 @@ only the writer's thread holds a write transaction; nothing is logged and nothin
 Decision: the past in tables of its own. Keeping deleted rows in ``forward`` with an end would make
 every check step over them and counts useless; the price is two more puts for a delete.
 
+Decision: audit events stand by application, revision and sequence, so an application's log is one
+range. The changes of a commit say which applications recorded any: collecting history leads to the
+events to forget, and costs what it removes. An index of its own would be one more page a commit.
+
+Decision: a dropped application is a mark that stays for ever; documents, answers, events and
+vocabularies ask for it with every read. Rows and names do not: their numbers are found by the
+vocabulary only, and numbers are never given again. So dropping is one small commit however much
+there is, and sweeping may take its time.
+
 Decision: no compaction of the revision counter into LMDB's transaction id, which does not survive
 a compacting copy.
 """

@@ -46,10 +46,8 @@ if TYPE_CHECKING:
     from zeratul.store.interface import HasKey, ResourcesKey, SubjectsKey
     from zeratul.store.lmdb.environment import Tables
 
-# LIMIT: up to here reading or probing each is cheaper than building a bitmap of the other side.
+# LIMIT: up to here reading each is cheaper than arrays of keys, and than to look which matter.
 FEW = 64
-# LIMIT: seeks of a gallop over two large sides; after that reading both whole is cheaper.
-GALLOP_SEEKS_MAX = 64
 
 _unpack_u32 = U32.unpack_from
 
@@ -223,6 +221,38 @@ class Adjacency:
         ]
 
     @translated
+    def few_resources(self, keys: Sequence[ResourcesKey], most: int) -> list[Sequence[int]] | None:
+        """Resource nodes of each key, ascending; None if they may be more than ``most`` in all."""
+        cursor, marks = self._reverse, self._marks
+        seek, count, value, read = cursor.set_key, cursor.count, cursor.value, cursor.getmulti
+        found: list[Sequence[int]] = []
+        for subject, subject_slot, slot in keys:
+            if not self._current or (marks and (slot, subject_slot) in marks):
+                key = (subject, subject_slot, slot)
+                kinds = self._kinds(slot, subject_slot)
+                most -= self._count(self._reverse, self._tables.buried_reverse, key, kinds)
+                if most < 0:
+                    return None
+                found.append(self._resources_of(subject, 1, subject_slot, slot).to_array())
+                continue
+            packed = pack_key(subject, subject_slot << 8, slot)
+            if not seek(packed):
+                found.append(())
+                continue
+            held = count()
+            most -= held
+            if most < 0:
+                return None
+            if held == 1:
+                found.append(_unpack_u32(value()))
+            else:
+                records = read(
+                    (packed,), dupdata=True, dupfixed_bytes=ROW_VALUE_SIZE, keyfixed=True
+                )
+                found.append([node for (node,) in nodes_of_records(records)])
+        return found
+
+    @translated
     def subjects_of_all(self, resources: BitMap, slot: int, subject_slot: int) -> BitMap:
         """Union of ``subjects`` over many resources."""
         return self._subjects_of(_array(resources), len(resources), slot, subject_slot)
@@ -234,6 +264,16 @@ class Adjacency:
             subjects = self._leading(subjects, subject_slot, slot)
             if not subjects:
                 return BitMap()
+        elif self._current and (slot, subject_slot) not in self._marks:
+            # Up the groups of a group it goes one by one: numpy would take longer than the reads.
+            return bitmap_of_records(
+                self._reverse.getmulti(
+                    [pack_key(subject, subject_slot << 8, slot) for subject in subjects],
+                    dupdata=True,
+                    dupfixed_bytes=ROW_VALUE_SIZE,
+                    keyfixed=True,
+                )
+            )
         return self._resources_of(_array(subjects), len(subjects), subject_slot, slot)
 
     def _leading(self, subjects: BitMap, subject_slot: int, slot: int) -> BitMap:
@@ -352,55 +392,6 @@ class Adjacency:
                         total += buried.count()
         return total
 
-    @translated
-    def meets(self, keys: Sequence[tuple[int, int, int, BitMap]]) -> list[int | None]:
-        """For (resource, slot, subject slot, nodes): one subject of the key among ``nodes``."""
-        if not self._current:
-            return [self._meets(*key) for key in keys]
-        cursor, marks = self._forward, self._marks
-        seek, value, count = cursor.set_key, cursor.value, cursor.count
-        found: list[int | None] = []
-        for resource, slot, subject_slot, nodes in keys:
-            if (marks and (slot, subject_slot) in marks) or not nodes:
-                found.append(self._meets(resource, slot, subject_slot, nodes))
-            elif not seek(pack_key(resource, slot << 8, subject_slot)):
-                found.append(None)
-            else:
-                # Most resources have one folder and a group or two: look at the first before
-                # anything is laid out for the rest.
-                node = _unpack_u32(value())[0]
-                if node in nodes:
-                    found.append(node)
-                elif count() == 1:
-                    found.append(None)
-                else:
-                    found.append(self._meets(resource, slot, subject_slot, nodes))
-        return found
-
-    def _meets(self, resource: int, slot: int, subject_slot: int, nodes: BitMap) -> int | None:
-        if not nodes:
-            return None
-        if not self._current or (slot, subject_slot) in self._marks:
-            if len(nodes) <= FEW:
-                return next((n for n in nodes if self._has(resource, slot, subject_slot, n)), None)
-            return _any_of(self._subjects_of(resource, 1, slot, subject_slot) & nodes)
-        cursor, key = self._forward, pack_key(resource, slot << 8, subject_slot)
-        if not cursor.set_key(key):
-            return None
-        few = cursor.count() <= FEW
-        if not few:
-            if len(nodes) <= FEW:
-                return next((node for node in nodes if _probe(cursor, key, node)), None)
-            found, decided = _gallop(cursor, key, nodes)
-            if decided:
-                return found
-        records = cursor.getmulti(
-            (key,), dupdata=True, dupfixed_bytes=ROW_VALUE_SIZE, keyfixed=True
-        )
-        if few:
-            return next((node for (node,) in nodes_of_records(records) if node in nodes), None)
-        return _any_of(bitmap_of_records(records) & nodes)
-
 
 def forward_row(record: bytes) -> bytes:
     """The forward row (key ‖ value without a tombstone's end) of a record of ``reverse``."""
@@ -424,30 +415,3 @@ def _u48(records: NDArray[Any], name: str) -> NDArray[Any]:
     high: NDArray[Any] = records[f"{name}_high"].astype(np.uint64) << np.uint64(32)
     number: NDArray[Any] = high | records[f"{name}_low"]
     return number
-
-
-def _any_of(nodes: BitMap) -> int | None:
-    return nodes.min() if nodes else None
-
-
-def _probe(cursor: lmdb.Cursor[bytes], key: bytes, node: int) -> bool:
-    prefix = pack_u32(node)
-    return cursor.set_range_dup(key, prefix) and cursor.value()[:4] == prefix
-
-
-def _gallop(cursor: lmdb.Cursor[bytes], key: bytes, nodes: BitMap) -> tuple[int | None, bool]:
-    """Leap from one side to the other's next element: a common one, and whether it is certain."""
-    wanted = nodes.min()
-    for _ in range(GALLOP_SEEKS_MAX):
-        if not cursor.set_range_dup(key, pack_u32(wanted)):
-            return None, True
-        stored = _unpack_u32(cursor.value())[0]
-        if stored == wanted:
-            return wanted, True
-        try:
-            wanted = nodes.next_set_bit(stored)
-        except ValueError:  # None that large.
-            return None, True
-        if wanted == stored:
-            return wanted, True
-    return None, False

@@ -87,7 +87,8 @@ def _rewrite(source_path: Path, target_path: Path) -> None:
             source_tables = open_tables(source, readonly=True)
             target_tables = open_tables(target, readonly=False)
             for from_table, to_table in zip(source_tables, target_tables, strict=True):
-                _rewrite_table(source, from_table, target, to_table)
+                if from_table is not None and to_table is not None:
+                    _rewrite_table(source, from_table, target, to_table)
             target.sync(force=True)
         finally:
             target.close()

@@ -19,7 +19,7 @@ from pyroaring import BitMap
 from zeratul.store.interface import CHANGE_FIELDS, ChangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,9 +67,12 @@ BURIED_RECORD = np.dtype(
     }
 )
 CHANGE_RECORD = np.dtype(CHANGE_FIELDS)
+GONE, THERE = 0, 1  # ``op`` of a change
 pack_change = struct.Struct(">BIIIIB").pack
 
 nodes_of_records = struct.Struct(f">{KEY_SIZE}xI{ROW_VALUE_SIZE - 4}x").iter_unpack
+
+_ONE = array("I", [0])
 
 # Below this numpy's fixed cost is more than a loop's.
 _FEW_BYTES = 64 * ROW_SIZE
@@ -96,7 +99,9 @@ def bitmap_of_records(records: memoryview | bytes) -> BitMap:
 
 def bitmap_of_array(nodes: NDArray[Any]) -> BitMap:
     """A bitmap of numpy integers; by way of ``array``, which pyroaring reads in one piece."""
-    return BitMap(array("I", nodes.astype("=u4").tobytes()))
+    numbers = _ONE * len(nodes)
+    np.frombuffer(numbers, np.uint32)[:] = nodes
+    return BitMap(numbers)
 
 
 def keys_of(first: NDArray[Any] | int, second: int, third: int, count: int) -> list[bytes]:
@@ -107,6 +112,39 @@ def keys_of(first: NDArray[Any] | int, second: int, third: int, count: int) -> l
     fields[:, 2] = third
     keys: list[bytes] = fields.view(f"V{KEY_SIZE}").ravel().tolist()
     return keys
+
+
+def pack_columns(*fields: NDArray[Any]) -> list[bytes]:
+    """Rows of big-endian u32 columns, each as bytes."""
+    table = np.empty((len(fields[0]), len(fields)), ">u4")
+    for position, field in enumerate(fields):
+        table[:, position] = field
+    packed: list[bytes] = table.view(f"V{4 * len(fields)}").ravel().tolist()
+    return packed
+
+
+ROW_VALUE = np.dtype([("node", ">u4"), ("created", "V6")])
+_BURIED_VALUE = np.dtype([*ROW_VALUE.descr, ("deleted", "V6")])
+
+
+def pack_values(
+    nodes: NDArray[Any], created: NDArray[Any] | np.void, deleted: np.void | None = None
+) -> list[bytes]:
+    """Values of rows, or with the revision that ended them of tombstones."""
+    values = np.empty(len(nodes), ROW_VALUE if deleted is None else _BURIED_VALUE)
+    values["node"], values["created"] = nodes, created
+    if deleted is not None:
+        values["deleted"] = deleted
+    packed: list[bytes] = values.view(f"V{values.itemsize}").tolist()
+    return packed
+
+
+def pack_change_columns(op: int, fields: NDArray[Any]) -> bytes:
+    """Changes of plain rows given as columns."""
+    changes = np.empty(fields.shape[1], CHANGE_RECORD)
+    changes["op"], changes["attributed"] = op, PLAIN
+    changes["resource"], changes["slot"], changes["subject_slot"], changes["subject"] = fields
+    return changes.tobytes()
 
 
 # Names and other texts in keys: LMDB takes at most 511 bytes.
@@ -194,11 +232,27 @@ def unpack_expiry(value: bytes) -> int:
     return int(expires_at_ms)
 
 
-# Changes: rows, then documents.
+# Audit events: application ‖ revision ‖ sequence within the commit.
+
+_EVENT_KEY = struct.Struct(">IQI")
+
+
+def event_key(application: int, revision: int, sequence: int) -> bytes:
+    """Where an audit event stands; behind the application it is the event's position."""
+    return _EVENT_KEY.pack(application, revision, sequence)
+
+
+def event_revision(key: bytes) -> int:
+    """The revision of an event's key."""
+    return int(_EVENT_KEY.unpack(key)[1])
+
+
+# Changes: rows, the applications that recorded audit events, documents.
 
 CHANGE_ROWS_PER_PART = 4_096  # LIMIT: 72 KB a value; a reader of changes holds one part at a time.
 _CHANGE_KEY = struct.Struct(">QI")
 _DOCUMENT_HEAD = struct.Struct(">IHH")
+_RECORDED = 0xFFFF  # in place of a kind's size: the application has audit events
 
 
 def change_key(revision: int, part: int) -> bytes:
@@ -211,9 +265,12 @@ def change_revision(key: bytes) -> int:
     return int(_CHANGE_KEY.unpack(key)[0])
 
 
-def pack_changes(rows: bytes, documents: Sequence[tuple[int, str, str]]) -> bytes:
-    """One part: the rows as they are, then the documents."""
+def pack_changes(
+    rows: bytes, documents: Sequence[tuple[int, str, str]], recorded: Iterable[int] = ()
+) -> bytes:
+    """One part: the rows as they are, the applications with audit events, the documents."""
     pieces = [pack_u32(len(rows) // CHANGE_RECORD.itemsize), rows]
+    pieces += (_DOCUMENT_HEAD.pack(application, _RECORDED, 0) for application in recorded)
     for application, kind, document_id in documents:
         kind_bytes, id_bytes = kind.encode(), document_id.encode()
         pieces.append(_DOCUMENT_HEAD.pack(application, len(kind_bytes), len(id_bytes)))
@@ -229,12 +286,27 @@ def unpack_changes(revision: int, value: bytes) -> ChangeSet:
     while position < len(value):
         application, kind_size, id_size = _DOCUMENT_HEAD.unpack_from(value, position)
         position += _DOCUMENT_HEAD.size
+        if kind_size == _RECORDED:
+            continue
         middle, end = position + kind_size, position + kind_size + id_size
         documents.append(
             (application, value[position:middle].decode(), value[middle:end].decode())
         )
         position = end
     return ChangeSet(revision, rows, documents)
+
+
+def unpack_recorded(value: bytes) -> list[int]:
+    """The applications for which the commit of a part of changes recorded audit events."""
+    recorded = []
+    position = U32.size + U32.unpack_from(value)[0] * CHANGE_RECORD.itemsize
+    while position < len(value):
+        application, kind_size, _ = _DOCUMENT_HEAD.unpack_from(value, position)
+        if kind_size != _RECORDED:
+            break
+        recorded.append(application)
+        position += _DOCUMENT_HEAD.size
+    return recorded
 
 
 # The store's counters: one record, because every snapshot reads it.

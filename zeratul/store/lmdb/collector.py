@@ -1,4 +1,6 @@
-"""Collection in small steps: expired rows, history past its retention, remembered answers.
+"""Collection in small steps: expired rows, remembered answers, history past its retention.
+
+History is what ended before the retention: tombstones, changes, commit times, audit events.
 
 Each step is one short write transaction, so that single writes get between. Moving ``oldest``
 forward and removing what it makes unreadable happen in one commit; a snapshot that was opened
@@ -14,13 +16,16 @@ import numpy as np
 from zeratul.store.lmdb.codec import (
     ATTRIBUTED,
     CHANGE_RECORD,
+    U32,
     U64,
     change_revision,
+    event_key,
     pack_key,
     pack_u32,
     pack_u48,
     pack_u64,
     unpack_changes,
+    unpack_recorded,
 )
 
 if TYPE_CHECKING:
@@ -92,8 +97,26 @@ def _forget_history(transaction: LmdbTransaction, cutoff_ms: int, budget: int) -
         if transaction.counters.oldest < revision:
             transaction.counters.oldest = revision
             _thin_times(transaction, revision)
+        removed += _forget_events(transaction, revision, value, budget - removed)
+        if removed >= budget:
+            break  # The part leads to what is left of its events.
         removed += 1 + _forget_tombstones(transaction, revision, value)
         raw.delete(key, db=tables.changes)
+    return removed
+
+
+def _forget_events(
+    transaction: LmdbTransaction, revision: int, changes: bytes, budget: int
+) -> int:
+    """Remove at most ``budget`` of the audit events recorded by a revision."""
+    removed = 0
+    for application in unpack_recorded(changes):
+        prefix = event_key(application, revision, 0)[: -U32.size]
+        with transaction.transaction.cursor(transaction.tables.audit) as cursor:
+            found = cursor.set_range(prefix)
+            while found and removed < budget and cursor.key().startswith(prefix):
+                found = cursor.delete()
+                removed += 1
     return removed
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lmdb
 
@@ -47,10 +47,13 @@ _FORMAT_KEY = b"format"
 _MAP_BYTES_KEY = b"map_bytes"
 _NAMES_COUNT_PREFIX = b"names"
 _MARK_PREFIX = b"mark"
+_RENAMED_PREFIX = b"renamed"
+_DROPPED_PREFIX = b"dropped"
+_SWEEP_PREFIX = b"sweep"
 
 
 class Tables(NamedTuple):
-    """Handles of all tables."""
+    """Handles of all tables; ``open_tables`` relies on ``audit`` being the last."""
 
     meta: Database
     names: Database
@@ -69,9 +72,13 @@ class Tables(NamedTuple):
     documents: Database
     answers: Database
     answer_expiries: Database
+    # Read-only, a store has no ``audit`` that no version with one has opened for writing yet.
+    audit: Database | None
 
 
 _ROW_TABLES = {"forward", "reverse", "buried_forward", "buried_reverse", "led"}
+# What stores made by earlier versions of this format lack: made when opened for writing.
+_LATER_TABLE = "audit"
 
 
 class Environment:
@@ -185,7 +192,10 @@ def _open(path: Path, *, map_bytes: int, readonly: bool) -> lmdb.Environment:
 
 @translated
 def open_tables(environment: lmdb.Environment, *, readonly: bool) -> Tables:
-    """Handles of the tables, which are made in an empty environment unless it is read-only.
+    """Handles of the tables; those that are missing are made unless it is read-only.
+
+    Every opener makes them, not only the first process: the others hold no handle of them yet and
+    go on with theirs, and the writers' lock lets only one make them.
 
     Raises:
         StoreError: it is not a store of this format.
@@ -202,9 +212,15 @@ def open_tables(environment: lmdb.Environment, *, readonly: bool) -> Tables:
             made = _tables(environment, transaction, create=True)
             transaction.put(_FORMAT_KEY, pack_u32(FORMAT_VERSION), db=made.meta)
             transaction.put(STATE_KEY, Counters().pack(), db=made.meta)
-    tables = _tables(environment, None, create=False)
+        elif not readonly:
+            meta = environment.open_db(b"meta", txn=transaction, create=False)
+            _check_format(transaction, meta)
+            _tables(environment, transaction, create=True)
     with environment.begin() as transaction:
-        _check_format(transaction, tables)
+        complete = transaction.get(_LATER_TABLE.encode()) is not None
+    tables = _tables(environment, None, create=False, complete=complete)
+    with environment.begin() as transaction:
+        _check_format(transaction, tables.meta)
     return tables
 
 
@@ -222,28 +238,31 @@ def _write_map_size(environment: lmdb.Environment, tables: Tables, map_bytes: in
 
 
 def _tables(
-    environment: lmdb.Environment, transaction: lmdb.Transaction[bytes] | None, *, create: bool
+    environment: lmdb.Environment,
+    transaction: lmdb.Transaction[bytes] | None,
+    *,
+    create: bool,
+    complete: bool = True,
 ) -> Tables:
-    return Tables(
-        *(
-            environment.open_db(
-                name.encode(),
-                txn=transaction,
-                create=create,
-                dupsort=name in _ROW_TABLES,
-                dupfixed=name in _ROW_TABLES,
-            )
-            for name in Tables._fields
+    def handle(name: str) -> Database:
+        return environment.open_db(
+            name.encode(),
+            txn=transaction,
+            create=create,
+            dupsort=name in _ROW_TABLES,
+            dupfixed=name in _ROW_TABLES,
         )
-    )
+
+    handles: dict[str, Any] = {name: handle(name) for name in Tables._fields[:-1]}
+    return Tables(**handles, audit=handle(_LATER_TABLE) if complete else None)
 
 
 def _foreign() -> StoreError:
     return StoreError("the directory holds an LMDB environment of something else", reason="format")
 
 
-def _check_format(transaction: lmdb.Transaction[bytes], tables: Tables) -> None:
-    found = transaction.get(_FORMAT_KEY, db=tables.meta)
+def _check_format(transaction: lmdb.Transaction[bytes], meta: Database) -> None:
+    found = transaction.get(_FORMAT_KEY, db=meta)
     if found is None:
         raise _foreign()
     version = U32.unpack(found)[0]
@@ -286,9 +305,37 @@ def names_count_key(application: int) -> bytes:
     return _NAMES_COUNT_PREFIX + pack_u32(application)
 
 
+def renamed_key(application: int) -> bytes:
+    """Entry of ``meta`` with the revision that last gave slots of the application other names."""
+    return _RENAMED_PREFIX + pack_u32(application)
+
+
+def dropped_key(application: int) -> bytes:
+    """Entry of ``meta`` that says the application was dropped. It stays for ever."""
+    return _DROPPED_PREFIX + pack_u32(application)
+
+
+def sweep_key(application: int) -> bytes:
+    """Entry of ``meta`` that says a dropped application has something left to remove."""
+    return _SWEEP_PREFIX + pack_u32(application)
+
+
+def next_to_sweep(transaction: lmdb.Transaction[bytes], tables: Tables) -> int | None:
+    """A dropped application of which something is left."""
+    with transaction.cursor(tables.meta) as cursor:
+        if not cursor.set_range(_SWEEP_PREFIX) or not cursor.key().startswith(_SWEEP_PREFIX):
+            return None
+        return int(U32.unpack_from(cursor.key(), len(_SWEEP_PREFIX))[0])
+
+
+def marks_prefix(slot: int) -> bytes:
+    """What the marks of a slot begin with."""
+    return _MARK_PREFIX + pack_u32(slot)
+
+
 def mark_key(slot: int, subject_slot: int) -> bytes:
     """Entry of ``meta`` that says the pair ever held attributed rows."""
-    return _MARK_PREFIX + pack_u32(slot) + pack_u32(subject_slot)
+    return marks_prefix(slot) + pack_u32(subject_slot)
 
 
 def read_marks(transaction: lmdb.Transaction[bytes], tables: Tables) -> frozenset[tuple[int, int]]:

@@ -1,12 +1,13 @@
 """Making rows ready outside the writers' lock: distinct names, their nodes, columns of numbers.
 
-What was looked up stays true: numbers are never reused and names never deleted. Only a name that
-was unknown may have been interned meanwhile; the transaction looks again for those.
+What was looked up stays true: numbers are never reused and names never deleted, but for those of
+a dropped application, whose rows no transaction takes. Only a name that was unknown may have been
+interned meanwhile; the transaction looks again for those.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from zeratul.store.lmdb.codec import pack_u32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -47,6 +49,35 @@ class Columns(NamedTuple):
     slots: NDArray[np.uint64]
     subject_slots: NDArray[np.uint64]
     subjects: NDArray[np.intp]
+
+    def divide(self, special: AbstractSet[tuple[int, int]]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Indexes of the rows with one of these pairs (slot, subject slot), and of the others."""
+        every = np.arange(len(self.slots))
+        if not special:
+            return every[:0], every
+        pairs = self.slots << np.uint64(32) | self.subject_slots
+        wanted = np.array([slot << 32 | other for slot, other in special], np.uint64)
+        among = np.isin(pairs, wanted)
+        return every[among], every[~among]
+
+    def rows(self, chosen: NDArray[Any], nodes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The chosen rows in the order of ``forward``, each once, and the index of each.
+
+        Neighbours share pages. Of equal rows it is the first.
+        """
+        fields = np.stack(
+            (
+                nodes[self.resources[chosen]],
+                self.slots[chosen],
+                self.subject_slots[chosen],
+                nodes[self.subjects[chosen]],
+            )
+        )
+        order = np.lexsort(fields[::-1])  # Stable.
+        fields = fields[:, order]
+        distinct = np.ones(len(order), bool)
+        distinct[1:] = (fields[:, 1:] != fields[:, :-1]).any(axis=0)
+        return fields[:, distinct], chosen[order[distinct]]
 
 
 class PreparedRows(NamedTuple):

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from zeratul.store.interface import StoredRow
-from zeratul.store.lmdb.adjacency import Adjacency, forward_row
+from zeratul.store.lmdb.adjacency import forward_row
 from zeratul.store.lmdb.codec import (
     ATTRIBUTED,
     KEY,
@@ -25,6 +25,7 @@ from zeratul.store.lmdb.codec import (
     unpack_u48,
 )
 from zeratul.store.lmdb.failures import translated
+from zeratul.store.lmdb.meets import Meets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,7 +37,7 @@ _U32_MAX = 0xFFFF_FFFF
 Range = tuple[bytes, bytes]  # first and last key, both included
 
 
-class Scans(Adjacency):
+class Scans(Meets):
     """Scans over the rows of one resource, one subject or one type."""
 
     __slots__ = ()
@@ -153,15 +154,21 @@ class Scans(Adjacency):
         slots: Collection[int] | None = None,
         after: bytes = b"",
         limit: int,
+        one_each: bool = False,
     ) -> list[StoredRow]:
-        """Rows of every resource of a type, at most ``limit``, behind position ``after``."""
+        """Rows of every resource of a type, at most ``limit``, behind position ``after``.
+
+        With ``one_each`` only the first row of each resource, and it goes on behind the resource.
+        """
         if not self._may_have_rows(type_slot):
             return []
-        return list(islice(self._type_rows(type_slot, slots, after), limit))
+        most = 1 if one_each else None
+        return list(islice(self._type_rows(type_slot, slots, after, most), limit))
 
     def _type_rows(
-        self, type_slot: int, slots: Collection[int] | None, after: bytes
+        self, type_slot: int, slots: Collection[int] | None, after: bytes, most: int | None
     ) -> Iterator[StoredRow]:
+        """Rows, at most ``most`` of each resource (then on behind a position's resource)."""
         # A position is the row, then the key of its resource's name.
         row_after, name_after = after[:ROW_SIZE], after[ROW_SIZE:]
         prefix = pack_u32(type_slot)
@@ -172,8 +179,10 @@ class Scans(Adjacency):
                 if not name.startswith(prefix):
                     return
                 begin = row_after if name == name_after else b""
-                for row in self._resource_rows(U32.unpack(node)[0], slots, begin):
-                    yield row._replace(position=row.position + name)
+                if not (begin and most):
+                    rows = self._resource_rows(U32.unpack(node)[0], slots, begin)
+                    for row in islice(rows, most):
+                        yield row._replace(position=row.position + name)
                 found = names.next()
 
     def _may_have_rows(self, type_slot: int) -> bool:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from zeratul.domain.vocabulary import Vocabulary
-from zeratul.errors import RevisionError, StoreError
+from zeratul.errors import RevisionError
+from zeratul.store.interface import StoredEvent
 from zeratul.store.lmdb.codec import (
-    BOUNDED_KEY_SIZE_MAX,
     U32,
     U64,
     answer_key,
     bounded,
-    bounded_all,
     change_key,
     change_revision,
     documents_prefix,
-    name_of,
+    event_revision,
     pack_u32,
     pack_u64,
     split_slot_name,
     unpack_changes,
     unpack_document,
 )
-from zeratul.store.lmdb.environment import read_counters
+from zeratul.store.lmdb.environment import dropped_key, read_counters, renamed_key
 from zeratul.store.lmdb.failures import translated
-from zeratul.store.lmdb.scans import Scans
+from zeratul.store.lmdb.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,11 +35,13 @@ if TYPE_CHECKING:
 
     from zeratul.store.interface import ChangeSet
     from zeratul.store.lmdb.environment import Tables
+    from zeratul.store.lmdb.known_names import KnownNames
 
-_SLOT_OVERHEAD = 4  # type slot in front of an id in ``nodes``
+# A vocabulary with what tells whether it still holds: first free slot, last renaming.
+VersionedVocabulary = tuple[tuple[int, bytes | None], Vocabulary]
 
 
-class LmdbSnapshot(Scans):
+class LmdbSnapshot(Names):
     """A view at one revision and one time; see ``zeratul.store.interface.Snapshot``."""
 
     __slots__ = ("_oldest", "_vocabularies")
@@ -57,11 +56,15 @@ class LmdbSnapshot(Scans):
         head: int,
         oldest: int,
         now_ms: int,
-        vocabularies: dict[int, tuple[int, Vocabulary]] | None,
+        vocabularies: dict[int, VersionedVocabulary] | None,
+        known: KnownNames | None = None,
+        next_node: int = 0,
     ) -> None:
         super().__init__(transaction, tables, marks, revision=revision, head=head, now_ms=now_ms)
         self._oldest = oldest
         self._vocabularies = vocabularies
+        self._known = known
+        self._next_node = next_node
 
     def __enter__(self) -> Self:
         return self
@@ -78,73 +81,6 @@ class LmdbSnapshot(Scans):
         """Release it; later reads fail."""
         self._transaction.abort()
 
-    # Names.
-
-    @translated
-    def node(self, type_slot: int, object_id: str) -> int | None:
-        """The node of a name, or None where no commit interned it."""
-        name = name_of(type_slot, object_id)
-        value = self._transaction.get(bounded(name), db=self._tables.names)
-        return None if value is None else self._verified(name, value)
-
-    @translated
-    def nodes(self, names: Sequence[tuple[int, str]]) -> list[int | None]:
-        """Nodes of many (type slot, id), in their order."""
-        get, table = self._transaction.get, self._tables.names
-        found: list[int | None] = []
-        for type_slot, object_id in names:
-            name = name_of(type_slot, object_id)
-            value = get(bounded(name), db=table)
-            found.append(None if value is None else self._verified(name, value))
-        return found
-
-    def nodes_of(self, full_names: Sequence[bytes]) -> dict[bytes, int]:
-        """Node by full name, of those that have one."""
-        # Sorted, so that neighbours share pages.
-        ordered = sorted(set(full_names))
-        keys = bounded_all(ordered)
-        cursor = self._transaction.cursor(self._tables.names)
-        found = cursor.getmulti(keys)
-        if keys is not ordered:
-            names = dict(zip(keys, ordered, strict=True))
-            return {names[key]: self._verified(names[key], value) for key, value in found}
-        # No digest among them: every key is the name itself.
-        numbers = np.frombuffer(b"".join([value for _, value in found]), ">u4").tolist()
-        return dict(zip([key for key, _ in found], numbers, strict=True))
-
-    def _verified(self, name: bytes, value: bytes) -> int:
-        """The node, after a look whether a digested key stands for this very name."""
-        if (
-            len(name) >= BOUNDED_KEY_SIZE_MAX
-            and self._transaction.get(value, db=self._tables.nodes) != name
-        ):
-            raise StoreError("the digest of a long name is another name's", reason="corrupted")
-        return int(U32.unpack(value)[0])
-
-    @translated
-    def names(self, nodes: Sequence[int]) -> list[tuple[int, str]]:
-        """(type slot, id) of many nodes, in their order."""
-        return [
-            (U32.unpack_from(name)[0], name[_SLOT_OVERHEAD:].decode())
-            for _, name in self._node_entries(nodes)
-        ]
-
-    @translated
-    def ids(self, nodes: Sequence[int]) -> list[str]:
-        """Only the ids, the fast path of lists."""
-        return [str(name[_SLOT_OVERHEAD:], "utf-8") for _, name in self._node_entries(nodes)]
-
-    def _node_entries(self, nodes: Sequence[int]) -> list[tuple[bytes, bytes]]:
-        keys: list[bytes] = np.asarray(nodes, ">u4").view("V4").tolist()
-        entries = self._transaction.cursor(self._tables.nodes).getmulti(keys)
-        if len(entries) != len(keys):
-            raise StoreError("a node has no name", reason="corrupted")
-        return entries
-
-    def next_node(self) -> int:
-        """First node that no name has yet."""
-        return read_counters(self._transaction, self._tables).next_node
-
     # Documents.
 
     @translated
@@ -152,13 +88,17 @@ class LmdbSnapshot(Scans):
         """The latest committed text, or None."""
         full = documents_prefix(application, kind) + document_id.encode()
         value = self._transaction.get(bounded(full), db=self._tables.documents)
-        return None if value is None else unpack_document(value)[1]
+        if value is None or self._is_dropped(application):
+            return None
+        return unpack_document(value)[1]
 
     @translated
     def documents(
         self, application: int, kind: str, *, after: str = "", limit: int = 1_000
     ) -> list[tuple[str, bytes]]:
         """(id, text) in id order, behind ``after``; ids of half a kilobyte sort by their start."""
+        if self._is_dropped(application):
+            return []
         prefix = documents_prefix(application, kind)
         begin = bounded(prefix + after.encode())
         found: list[tuple[str, bytes]] = []
@@ -175,28 +115,102 @@ class LmdbSnapshot(Scans):
                 more = cursor.next()
         return found
 
+    def kinds(self, application: int) -> list[str]:
+        """The kinds of documents an application has."""
+        prefix = pack_u32(application)
+        found: list[str] = []
+        with self._transaction.cursor(self._tables.documents) as cursor:
+            more = cursor.set_range(prefix)
+            while more and cursor.key().startswith(prefix):
+                kind = cursor.key()[len(prefix) :].partition(b"\x00")[0]
+                found.append(kind.decode())
+                more = cursor.set_range(prefix + kind + b"\x01")
+        return found
+
     @translated
     def recall(self, application: int, key: bytes) -> bytes | None:
         """What ``WriteTransaction.remember`` stored under the key, unless it expired."""
         value = self._transaction.get(answer_key(application, key), db=self._tables.answers)
         if value is None or U64.unpack_from(value)[0] <= self.now_ms:
             return None
+        if self._is_dropped(application):
+            return None
         return value[U64.size :]
+
+    # Audit.
+
+    @translated
+    def events(
+        self,
+        application: int,
+        *,
+        before: bytes = b"",
+        upto: int | None = None,
+        limit: int,
+        bytes_max: int | None = None,
+    ) -> list[StoredEvent]:
+        """Recorded events of the snapshot's revision and earlier, newest first."""
+        if self._tables.audit is None or self._is_dropped(application):
+            return []
+        newest = self.revision if upto is None else min(upto, self.revision)
+        prefix = pack_u32(application)
+        end = pack_u64(newest + 1)
+        found: list[StoredEvent] = []
+        size = 0
+        with self._transaction.cursor(self._tables.audit) as cursor:
+            behind = cursor.set_range(prefix + (min(before, end) if before else end))
+            more = cursor.prev() if behind else cursor.last()
+            while more and len(found) < limit and (bytes_max is None or size < bytes_max):
+                key, body = cursor.item()
+                if not key.startswith(prefix):
+                    break
+                found.append(StoredEvent(key[len(prefix) :], event_revision(key), body))
+                size += len(body)
+                more = cursor.prev()
+        return found
 
     # History.
 
     @translated
+    def revision_at(self, time_ms: int) -> int:
+        """Newest revision committed at or before a time, none newer than the snapshot's; or 0."""
+        low, high = 0, self.revision
+        found = 0
+        with self._transaction.cursor(self._tables.revisions) as cursor:
+            while low < high:
+                middle = (low + high + 1) // 2
+                # Times of collected revisions are sparse: the nearest before stands for the rest.
+                behind = cursor.set_range(pack_u64(middle + 1))
+                if not (cursor.prev() if behind else cursor.last()):
+                    low = middle
+                    continue
+                revision = U64.unpack(cursor.key())[0]
+                if U64.unpack(cursor.value())[0] <= time_ms:
+                    low = middle
+                    found = revision
+                else:
+                    high = revision - 1
+        return found
+
+    @translated
     def vocabulary(self, application: int) -> Vocabulary:
         """All slots of an application."""
+        if self._is_dropped(application):
+            return Vocabulary(application, {}, {})
         if self._vocabularies is None:
             return self._read_vocabulary(application)
-        # Slots are only ever added, so the first free number tells whether any were.
-        version = read_counters(self._transaction, self._tables).next_slot
-        known_version, known = self._vocabularies.get(application, (0, None))
-        if known is None or known_version != version:
-            known = self._read_vocabulary(application)
-            self._vocabularies[application] = (version, known)
-        return known
+        # Numbers are only ever added, so the first free one tells whether any were.
+        counters = read_counters(self._transaction, self._tables)
+        renamed = self._transaction.get(renamed_key(application), db=self._tables.meta)
+        version = (counters.next_slot, renamed)
+        known = self._vocabularies.get(application)
+        if known is None or known[0] != version:
+            known = (version, self._read_vocabulary(application))
+            self._vocabularies[application] = known
+        return known[1]
+
+    def _is_dropped(self, application: int) -> bool:
+        return self._transaction.get(dropped_key(application), db=self._tables.meta) is not None
 
     def _read_vocabulary(self, application: int) -> Vocabulary:
         prefix = pack_u32(application)

@@ -15,12 +15,15 @@ from zeratul.store.lmdb.environment import (
     MAP_BYTES_DEFAULT,
     STATE_KEY,
     Environment,
+    next_to_sweep,
     read_counters,
     read_marks,
 )
 from zeratul.store.lmdb.failures import translated
+from zeratul.store.lmdb.known_names import KnownNames
 from zeratul.store.lmdb.prepare import prepare_rows
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
+from zeratul.store.lmdb.sweeper import sweep_step
 from zeratul.store.lmdb.transaction import LmdbTransaction
 from zeratul.store.lmdb.writer import Writer
 
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from zeratul.domain.vocabulary import Vocabulary
     from zeratul.store.interface import Prepared, Row, WriteTransaction
+    from zeratul.store.lmdb.snapshot import VersionedVocabulary
 
 T = TypeVar("T")
 
@@ -83,7 +86,8 @@ class LmdbStore:
         # What is derived from the tables, each with the counter that tells whether it still holds.
         # Replaced as a whole, never changed: any thread may read them.
         self._marks: tuple[int, frozenset[tuple[int, int]]] = (0, frozenset())
-        self._vocabularies: dict[int, tuple[int, Vocabulary]] = {}
+        self._vocabularies: dict[int, VersionedVocabulary] = {}
+        self._known_names = KnownNames()
         self._writer = None if environment.readonly else Writer(environment, limits, clock_ms)
 
     def snapshot(self, *, now_ms: int | None = None, revision: int | None = None) -> LmdbSnapshot:
@@ -108,7 +112,7 @@ class LmdbStore:
         state = transaction.get(STATE_KEY, db=self._meta)
         if state is None:
             raise StoreError("the store has lost its counters", reason="corrupted")
-        head, oldest, _, _, _, marks_count = unpack_state(state)
+        head, oldest, next_node, _, _, marks_count = unpack_state(state)
         # A newer set only holds more pairs: looking for rows that are not there yet is no error.
         known_count, marks = self._marks
         if known_count < marks_count:
@@ -123,6 +127,8 @@ class LmdbStore:
             oldest=oldest,
             now_ms=self._clock_ms() if now_ms is None else now_ms,
             vocabularies=self._vocabularies,
+            known=self._known_names,
+            next_node=next_node,
         )
         if revision is not None:
             try:
@@ -172,6 +178,28 @@ class LmdbStore:
                 break
         return total
 
+    def sweep(self, steps: int = 1) -> int:
+        """Remove what is left of dropped applications, in at most ``steps`` small commits.
+
+        Returns:
+            How many entries were removed; 0 when nothing is left of any.
+
+        Raises:
+            StoreError: the write failed.
+        """
+        total = 0
+        for _ in range(steps):
+            if not self._has_to_sweep():
+                break
+            total += self._opened_writer().submit(lambda tx: sweep_step(_own(tx))).result()
+        return total
+
+    @translated
+    def _has_to_sweep(self) -> bool:
+        """Asked often and seldom so: it costs no write transaction."""
+        with self._begin() as transaction:
+            return next_to_sweep(transaction, self._tables) is not None
+
     def backup(self, path: Path) -> None:
         """Write a compact copy of one consistent state into a new or empty directory, durably.
 
@@ -189,6 +217,7 @@ class LmdbStore:
             entries = {
                 f"entries_{name}": transaction.stat(table)["entries"]
                 for name, table in zip(self._tables._fields, self._tables, strict=True)
+                if table is not None
             }
         writer = self._writer
         return {

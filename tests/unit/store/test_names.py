@@ -1,0 +1,118 @@
+"""Names and numbers: many at once, and those that a process remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+
+from zeratul.errors import StoreError
+from zeratul.store.lmdb import known_names, names
+from zeratul.store.lmdb.known_names import KnownNames
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.unit.store.world import World
+    from zeratul.store.interface import Snapshot, WriteTransaction
+
+
+class Abandoned(Exception):  # noqa: N818 - what a job raises to be undone
+    """Raised by a job after it wrote something."""
+
+
+def users(world: World, ids: Sequence[str]) -> list[int]:
+    """Nodes of users that are written for it, in the order of the ids."""
+    world.write(*(f"doc:a#viewer@user:{each}" for each in ids))
+    with world.store.snapshot() as snapshot:
+        return [number_of(world, snapshot, f"user:{each}") for each in ids]
+
+
+def number_of(world: World, snapshot: Snapshot, name: str) -> int:
+    """The node of a name that has one."""
+    node = world.node(snapshot, name)
+    assert node is not None
+    return node
+
+
+@pytest.mark.parametrize("run_min", [1, 1_000])
+@pytest.mark.parametrize("step", [1, 2, 3, -1])
+def test_ids_of_many_nodes(world: World, run_min: int, step: int) -> None:
+    """Without gaps, with few or many, backwards; read as one run or one by one."""
+    ids = [f"é{number}" + "x" * (number % 3 * 300) for number in range(40)]
+    named = dict(zip(users(world, ids), ids, strict=True))
+    nodes = sorted(named)[::step]
+    with world.store.snapshot() as snapshot, patch.object(names, "RUN_NODES_MIN", run_min):
+        expected = [named[node] for node in nodes]
+        assert expected == snapshot.ids(nodes)
+        assert expected == snapshot.id_texts(world.slot("user"), nodes).decode().split("\x00")
+        assert [(world.slot("user"), each) for each in expected] == snapshot.names(nodes)
+        repeated = [nodes[0], nodes[0], *nodes[:5]]
+        assert [named[node] for node in repeated] == snapshot.ids(repeated)
+
+
+@pytest.mark.parametrize("run_min", [1, 1_000])
+def test_ids_of_no_nodes_and_of_strangers(world: World, run_min: int) -> None:
+    """Nothing is nothing; a number without a name, or of another type, is an error."""
+    nodes = sorted(users(world, [f"u{number}" for number in range(20)]))
+    with world.store.snapshot() as snapshot, patch.object(names, "RUN_NODES_MIN", run_min):
+        user = world.slot("user")
+        assert snapshot.id_texts(user, []) == b""
+        assert [] == snapshot.ids([])
+        with pytest.raises(StoreError, match="no name"):
+            snapshot.id_texts(user, [*nodes, 1_000_000])
+        document = number_of(world, snapshot, "doc:a")
+        with pytest.raises(StoreError, match="another type"):
+            snapshot.id_texts(user, [document, *nodes])
+
+
+def test_a_name_is_known_from_the_commit_on_that_gave_it_a_number(world: World) -> None:
+    """A snapshot from before does not know it, whoever looked it up meanwhile."""
+    with world.store.snapshot() as before:
+        world.write("doc:new#viewer@user:new")
+        with world.store.snapshot() as after:
+            assert {"doc:new", "user:new"} == set(world.known(after, ["doc:new", "user:new"]))
+            assert {"doc:new", "user:new"} == set(world.known(after, ["doc:new", "user:new"]))
+        assert {} == world.known(before, ["doc:new", "user:new"])
+        names = [(world.slot("doc"), "new"), (world.slot("user"), "new")]
+        assert [None, None] == before.nodes(names)
+
+
+def test_a_name_of_a_write_that_came_to_nothing_is_not_remembered(world: World) -> None:
+    """Its number goes to another name."""
+
+    def job(tx: WriteTransaction) -> None:
+        tx.apply(prepared)
+        assert world.known(tx.snapshot, ["doc:never"])
+        assert tx.snapshot.nodes([(world.slot("doc"), "never")]) != [None]
+        raise Abandoned
+
+    prepared = world.prepare(["doc:never#viewer@user:never"])
+    with pytest.raises(Abandoned):
+        world.store.write(job).result()
+    world.write("doc:other#viewer@user:other")
+    with world.store.snapshot() as snapshot:
+        assert {} == world.known(snapshot, ["doc:never", "user:never"])
+        assert "doc:other" in world.known(snapshot, ["doc:other"])
+
+
+def test_a_stranger_is_looked_up_each_time(world: World) -> None:
+    """Until it is stored, by whichever process."""
+    with world.store.snapshot() as snapshot:
+        assert {} == world.known(snapshot, ["doc:late"])
+    world.write("doc:late#viewer@user:u")
+    with world.store.snapshot() as snapshot:
+        assert {"doc:late"} == set(world.known(snapshot, ["doc:late"]))
+
+
+def test_remembered_names_are_bounded() -> None:
+    """The oldest makes room, and very long ids are not kept at all."""
+    known = KnownNames()
+    with patch.object(known_names, "NAMES_MAX", 3):
+        for number in range(5):
+            known.keep((1, f"u{number}"), number)
+    assert [None, None, 2, 3, 4] == [known.find((1, f"u{number}")) for number in range(5)]
+    known.keep((1, "x" * (known_names.ID_LENGTH_MAX + 1)), 9)
+    assert known.find((1, "x" * (known_names.ID_LENGTH_MAX + 1))) is None
+    assert known.find((2, "u4")) is None

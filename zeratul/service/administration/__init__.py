@@ -1,0 +1,1 @@
+"""Applications, their settings, and what was done in them."""

@@ -1,0 +1,1 @@
+"""What every service stands on: callers, views, cursors, entity tags, audit events, answers."""

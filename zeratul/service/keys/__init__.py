@@ -1,0 +1,1 @@
+"""API keys: made, limited, rotated, verified."""

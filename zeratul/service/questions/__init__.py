@@ -1,0 +1,1 @@
+"""What is computed: checks, explanations, lists, permissions."""

@@ -1,0 +1,1 @@
+"""Relationships written, deleted, read, imported and exported."""

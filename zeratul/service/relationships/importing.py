@@ -1,0 +1,409 @@
+"""Streaming import of NDJSON: any length, bounded memory, safe to run again.
+
+Bytes come in as they arrive; complete lines are decoded and validated at once, and every few
+thousand rows are committed on their own, so single writes get between and a client that goes away
+leaves what was committed. A rejected line never stops the rest. At most two batches are under way:
+one being committed, one being filled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+
+from zeratul.domain.relationship import (
+    WILDCARD,
+    ObjectRef,
+    Relationship,
+    SubjectRef,
+    id_is_valid,
+)
+from zeratul.errors import LimitError, MalformedError, SubjectNotAllowedError, ZeratulError
+from zeratul.service.ground.answers import ImportAnswer, Reject
+from zeratul.service.ground.audit import batch_of, record_many
+from zeratul.service.ground.futures import all_of, followed, resolved, retrying
+from zeratul.service.ground.stored_model import require_model
+from zeratul.service.ground.validation import new_row
+from zeratul.service.relationships.bulk import foresee
+from zeratul.store.interface import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
+
+    from zeratul.dispatch.view import View
+    from zeratul.service.ground.caller import Caller
+    from zeratul.service.ground.foundation import Foundation
+    from zeratul.service.ground.validation import Form, Numbers, WriteTable
+    from zeratul.store.interface import Row, WriteTransaction
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """A line in any of its three forms: parts as text, one text, or the API's fields."""
+
+    resource: str | None = None
+    relation: str | None = None
+    subject: str | None = None
+    relationship: str | None = None
+    resource_id: str | None = None
+    user_id: str | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class PlainLine(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The form an export has, but for expiries; nearly every line is one."""
+
+    resource: str
+    relation: str
+    subject: str
+
+
+_decode = msgspec.json.Decoder(Line).decode
+_decode_plain = msgspec.json.Decoder(PlainLine).decode
+# Bytes that are not UTF-8 come as the second.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+class Committed(NamedTuple):
+    """What became of one batch."""
+
+    created: int
+    existing: int
+    replaced: int
+    rejects: list[Reject]
+    revision: int
+    batch_id: str | None  # of the import, where this batch began it
+
+
+class Batch(NamedTuple):
+    """Rows of consecutive lines, validated against one schema."""
+
+    rows: list[Row]
+    lines: list[int]
+    schema_revision: int
+    is_first: bool
+
+
+class Importer:
+    """One import; used by one thread at a time."""
+
+    def __init__(self, foundation: Foundation, caller: Caller, *, dry_run: bool) -> None:
+        self._base = foundation
+        self._caller = caller
+        self._dry_run = dry_run
+        self._tail = b""
+        self._skipping = False  # inside a line that is too long
+        self._line = 0
+        self._rows: list[Row] = []
+        self._row_lines: list[int] = []
+        self._schema_revision = 0
+        self._under_way: deque[Future[Committed]] = deque()
+        self._lines = self._created = self._existing = self._replaced = self._rejected = 0
+        self._rejects: list[Reject] = []
+        self._revision = 0
+        self._has_begun = False
+        self._batch_id: str | None = None
+
+    def feed(self, data: bytes) -> Future[list[Committed]] | None:
+        """Take the next bytes, cut anywhere.
+
+        Returns:
+            None, or a future to wait for before feeding more: the disk is behind.
+
+        Raises:
+            StoreError: an earlier batch could not be committed; what was before it is.
+            UnauthenticatedError: the key was deleted meanwhile.
+        """
+        self._reap()
+        lines = (self._tail + data).split(b"\n")
+        self._tail = lines.pop()
+        self._take(lines)
+        if len(self._tail) > self._base.limits.import_line_bytes_max:
+            # Nobody reads the rest of it; the line is rejected at its end.
+            self._tail = b""
+            self._skipping = True
+        if len(self._under_way) > 1:
+            return all_of(list(self._under_way)[:-1])
+        return None
+
+    def finish(self) -> Future[ImportAnswer]:
+        """Take the last line, commit the rest; the future has the final counts.
+
+        Raises:
+            StoreError: like ``feed``, or from the future.
+        """
+        if self._tail or self._skipping:
+            self._take([self._tail])
+            self._tail = b""
+        if self._rows:
+            with self._base.view(self._caller) as view:
+                self._begin_with(view)
+            self._commit()
+
+        return followed(all_of(list(self._under_way)), self._end)
+
+    def _end(self, _: list[Committed]) -> Future[ImportAnswer]:
+        """The answer, once the event that tells what the import came to is durable."""
+        self._reap()
+        done = self.progress()
+        batch_id, caller = self._batch_id, self._caller
+        if batch_id is None:  # a dry run, or not one good line
+            return resolved(done)
+        counts = {
+            "lines": done.lines,
+            "created": done.created,
+            "existing": done.existing,
+            "replaced": done.replaced,
+            "rejected": done.rejected,
+            "revision": self._revision,
+        }
+
+        def job(tx: WriteTransaction) -> ImportAnswer:
+            record_many(tx, caller, "relationships.imported", counts, batch_id=batch_id)
+            return done
+
+        return self._base.store.write(job)
+
+    def progress(self) -> ImportAnswer:
+        """The counts so far; rows under way are not yet among created and existing."""
+        revision = self._revision
+        return ImportAnswer(
+            lines=self._lines,
+            created=self._created,
+            existing=self._existing,
+            replaced=self._replaced,
+            rejected=self._rejected,
+            rejects=tuple(sorted(self._rejects, key=lambda reject: reject.line)),
+            dry_run=self._dry_run,
+            zookie=self._base.zookie(self._caller.application, revision, self._schema_revision),
+        )
+
+    def _take(self, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        with self._base.view(self._caller) as view:
+            table = self._begin_with(view)
+            now_ms = view.snapshot.now_ms
+        most = self._base.limits.import_commit_rows
+        length_max = self._base.limits.import_line_bytes_max
+        forms = table.forms
+        for line in lines:
+            self._line += 1
+            if self._skipping:
+                self._skipping = False
+                self._lines += 1
+                self._reject(self._line, self._too_long())
+                continue
+            text = line.strip()
+            if self._line == 1:
+                text = text.removeprefix(_BYTE_ORDER_MARK)
+            if not text:
+                continue
+            self._lines += 1
+            row = _quick_row(forms, text) if len(text) <= length_max else None
+            if row is None:
+                try:
+                    row = self._row(table, text, now_ms)
+                except ZeratulError as error:
+                    self._reject(self._line, error)
+                    continue
+            self._rows.append(row)
+            self._row_lines.append(self._line)
+            if len(self._rows) >= most:
+                self._commit()
+
+    def _begin_with(self, view: View) -> WriteTable:
+        """The table of the model as it is; rows of an older one go first."""
+        if self._rows and view.schema_revision != self._schema_revision:
+            self._commit()
+        self._schema_revision = view.schema_revision
+        self._revision = self._revision or view.revision
+        return self._base.table(view)
+
+    def _row(self, table: WriteTable, text: bytes, now_ms: int) -> Row:
+        """The row of a line in any form, or what is wrong with it."""
+        if len(text) > self._base.limits.import_line_bytes_max:
+            raise self._too_long()
+        try:
+            line = _decode(text)
+        except _UNDECODABLE as error:
+            raise MalformedError(f"not a relationship: {_lowered(str(error))}") from error
+        return table.row(_relationship(line), now_ms=now_ms)
+
+    def _too_long(self) -> LimitError:
+        most = self._base.limits.import_line_bytes_max
+        return LimitError("import_line_bytes_max", most, f"the line has more than {most:,} bytes")
+
+    def _reject(self, line: int, error: ZeratulError) -> None:
+        self._rejected += 1
+        if len(self._rejects) < self._base.limits.import_rejects_listed_max:
+            self._rejects.append(Reject(line, error))
+
+    def _commit(self) -> None:
+        batch = Batch(self._rows, self._row_lines, self._schema_revision, not self._has_begun)
+        self._rows, self._row_lines = [], []
+        self._has_begun = True
+        base, caller = self._base, self._caller
+        if self._dry_run:
+            self._under_way.append(resolved(_try(base, caller, batch)))
+        else:
+            self._under_way.append(retrying(lambda: _write(base, caller, batch)))
+
+    def _reap(self) -> None:
+        """Count the batches that are done, in order.
+
+        Raises:
+            StoreError: one could not be committed.
+        """
+        while self._under_way and self._under_way[0].done():
+            done = self._under_way.popleft().result()
+            self._created += done.created
+            self._existing += done.existing
+            self._replaced += done.replaced
+            self._revision = max(self._revision, done.revision)
+            self._batch_id = self._batch_id or done.batch_id
+            for line, error in done.rejects:
+                self._reject(line, error)
+
+
+def _write(base: Foundation, caller: Caller, batch: Batch) -> Future[Committed]:
+    with base.view(caller) as view:
+        schema_revision = view.schema_revision
+        rows = batch.rows
+        rejects: list[Reject] = []
+        if schema_revision != batch.schema_revision:
+            rows, rejects = _still_allowed(base.table(view), batch)
+    prepared = base.store.prepare(caller.application, rows)
+
+    def job(tx: WriteTransaction) -> Committed:
+        require_model(tx.snapshot, caller.application, schema_revision)
+        outcomes = tx.apply(prepared).writes
+        batch_id = None
+        if batch.is_first:
+            # So that one which breaks off has left its event, too.
+            batch_id = batch_of(tx)
+            record_many(tx, caller, "relationships.import_started", {}, batch_id=batch_id)
+        return _committed(outcomes, rejects, tx.effective_revision, batch_id)
+
+    return base.store.write(job)
+
+
+def _try(base: Foundation, caller: Caller, batch: Batch) -> Committed:
+    with base.view(caller) as view:
+        outcomes = foresee(view.snapshot, batch.rows, []).writes
+        return _committed(outcomes, [], view.revision, None)
+
+
+def _committed(
+    outcomes: list[Outcome], rejects: list[Reject], revision: int, batch_id: str | None
+) -> Committed:
+    return Committed(
+        outcomes.count(Outcome.CREATED),
+        outcomes.count(Outcome.EXISTING),
+        outcomes.count(Outcome.REPLACED),
+        rejects,
+        revision,
+        batch_id,
+    )
+
+
+def _still_allowed(table: WriteTable, batch: Batch) -> tuple[list[Row], list[Reject]]:
+    """The rows the model still has a place for, and a reject for each other."""
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    for row, line in zip(batch.rows, batch.lines, strict=True):
+        if (row.slot, row.subject_slot) in table.pairs:
+            rows.append(row)
+        else:
+            message = "the model changed meanwhile and has no place for it"
+            rejects.append(Reject(line, SubjectNotAllowedError(message)))
+    return rows, rejects
+
+
+def _quick_row(forms: Mapping[Form, Numbers], text: bytes) -> Row | None:
+    """The row of a good line in the plain form; None for any other."""
+    try:
+        line = _decode_plain(text)
+    except _UNDECODABLE:
+        return None
+    type_name, _, resource_id = line.resource.partition(":")
+    subject_type, _, rest = line.subject.partition(":")
+    subject_id, mark, last = rest.partition("#")
+    numbers = forms.get((type_name, line.relation, subject_type, last, subject_id == WILDCARD))
+    if (
+        numbers is None
+        or not id_is_valid(resource_id)
+        or resource_id == WILDCARD
+        or not id_is_valid(subject_id)
+        or (mark and not last)
+    ):
+        return None
+    resource_slot, slot, subject_slot, subject_type_slot = numbers
+    return new_row(
+        (resource_slot, resource_id, slot, subject_slot, subject_type_slot, subject_id, None)
+    )
+
+
+def _relationship(line: Line) -> Relationship:
+    """The relationship of a line, in whichever form.
+
+    Raises:
+        MalformedError: none of the forms, or a part that breaks the rules.
+    """
+    found = _parts(line)
+    if line.expires_at is None:
+        return found
+    return found._replace(expires_at_ms=(line.expires_at - _EPOCH) // _MILLISECOND)
+
+
+def _parts(line: Line) -> Relationship:
+    if line.relationship is not None:
+        others = (line.resource, line.relation, line.subject, line.resource_id, line.user_id)
+        if any(part is not None for part in others):
+            raise MalformedError(
+                "`relationship` says it all: no other field may name a part", field="relationship"
+            )
+        return Relationship.parse(line.relationship, field="relationship")
+    resource_text = _present(line.resource, "resource")
+    relation = _present(line.relation, "relation")
+    if line.user_id is not None and line.subject is not None:
+        raise MalformedError("either `userId` or `subject`, not both", field="subject")
+    if line.user_id is not None:
+        subject = SubjectRef("user", line.user_id)
+    else:
+        subject = SubjectRef.parse(_present(line.subject, "subject"), field="subject")
+    if line.resource_id is not None:
+        resource = ObjectRef(resource_text, line.resource_id)
+    else:
+        resource = ObjectRef.parse(resource_text, field="resource")
+    return Relationship(*resource, relation, *subject)
+
+
+def _present(text: str | None, field: str) -> str:
+    if text is None:
+        raise MalformedError(f"`{field}` is missing", field=field)
+    return text
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def feed_all(importer: Importer, chunks: Iterable[bytes]) -> ImportAnswer:
+    """Feed everything, waiting for the disk where it is behind; for scripts.
+
+    Raises:
+        StoreError: a batch could not be committed; what was before it is.
+    """
+    for chunk in chunks:
+        behind = importer.feed(chunk)
+        if behind is not None:
+            behind.result()
+    return importer.finish().result()

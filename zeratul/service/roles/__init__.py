@@ -1,0 +1,1 @@
+"""Policies, roles, and who has which role where."""

@@ -1,0 +1,1 @@
+"""Bearer tokens of trusted issuers, which narrow whom a key speaks for."""
