@@ -104,13 +104,44 @@ def test_only_the_root_key_deletes_and_sets(api, root):
 def test_settings_are_put_whole(api, root):
     path = f"{APPS}/{named(api)}/settings"
     built_in = {"decisionLog": {"mode": "off", "sample": 1.0}}
-    assert root.get(path).json == built_in
-    put = root.call("PUT", path, {"decisionLog": {"mode": "denials", "sample": 0.25}})
+    first = root.get(path)
+    assert first.json == built_in | {"etag": first.headers["ETag"]}
+    wanted = {"decisionLog": {"mode": "denials", "sample": 0.25}}
+    put = root.call("PUT", path, wanted, headers={"If-Match": first.json["etag"]})
     assert put.status == 200
-    assert put.json.pop("zookie")
-    assert root.get(path).json == {"decisionLog": {"mode": "denials", "sample": 0.25}}
+    assert put.json["zookie"]
+    assert put.json["etag"] == put.headers["ETag"] != first.json["etag"]
+    assert root.get(path).json == wanted | {"etag": put.json["etag"]}
+    lost = root.call("PUT", path, {}, headers={"If-Match": first.json["etag"]})
+    assert (lost.status, lost.json["code"]) == (412, "precondition_failed")
+    assert root.get(path).json == wanted | {"etag": put.json["etag"]}
     assert root.call("PUT", path, {}).status == 200
-    assert root.get(path).json == built_in
+    assert root.get(path).json == first.json
+
+
+# --- Models.
+
+
+def test_a_model_is_put_over_the_one_that_was_seen(api, root):
+    path = f"{APPS}/{named(api)}/model"
+    first = api.get(path)
+    assert first.json["etag"] == first.headers["ETag"]
+    wanted = MODEL | {"type_definitions": [*MODEL["type_definitions"], {"type": "extra"}]}
+    seen = {"If-Match": first.json["etag"]}
+    tried = api.call("PUT", path, wanted, headers=seen, dryRun="true")
+    put = api.call("PUT", path, wanted, headers=seen)
+    assert put.status == 200, put.body
+    assert tried.json["etag"] == put.json["etag"] == put.headers["ETag"] != first.json["etag"]
+    assert api.get(path).json["etag"] == put.json["etag"]
+    for query in ({}, {"dryRun": "true"}, {"force": "true"}):
+        lost = api.call("PUT", path, MODEL, headers=seen, **query)
+        assert (lost.status, lost.json["code"]) == (412, "precondition_failed")
+    assert api.get(path).json["model"] == wanted
+    # The catalog beside it is another thing.
+    declared = {"resources": [{"resource": "reports", "actions": ["read"]}]}
+    assert api.call("PUT", f"{APPS}/{named(api)}/resources", declared).status == 200
+    again = api.call("PUT", path, MODEL, headers={"If-Match": put.json["etag"]})
+    assert (again.status, again.json["etag"]) == (200, first.json["etag"])
 
 
 @pytest.mark.parametrize(

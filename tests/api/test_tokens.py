@@ -240,7 +240,9 @@ def test_an_issuer_is_put_read_and_listed(api, issuer):
     assert (shown.pop("created"), bool(shown.pop("zookie"))) == (True, True)
     assert shown["jwksUri"] == issuer.uri
     assert shown["createdAt"].endswith("Z")
-    assert api.get(path(api)).json == shown
+    got = api.get(path(api))
+    assert (got.json, got.headers["ETag"]) == (shown, shown["etag"])
+    assert made.headers["ETag"] == shown["etag"]
     assert api.get(path(api).removesuffix("/main")).json["data"] == [shown]
     lost = api.call("PUT", path(api), {}, headers={"If-Match": '"0"'})
     assert lost.status == 400

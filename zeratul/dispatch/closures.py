@@ -11,7 +11,7 @@ all its usersets are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pyroaring import BitMap
 
@@ -40,12 +40,31 @@ _HELD_USERSETS_FEW = 1_000
 # LIMIT: up to here a closure is put together from the memos of the usersets that are held; above
 # it one vectorised fixpoint is cheaper.
 _COMPOSED_USERSETS_MAX = 64
-# LIMIT: a closure is made wide when this many questions walked, and never if that takes more reads
-# (or nodes of what it is put together from) than this: then walking is cheaper.
-_WALKS_BEFORE_WIDE = 4
+# LIMIT: a closure is made wide when so many questions walked, if that takes no more reads than is in
+# proportion to them. It is tried twice: early, for what is made in about a millisecond (and shared
+# by all members of a group), and once more for the most reads, or nodes, that are ever worth it.
+_WALKS_BEFORE_WIDE = 2
+_WIDE_READS_FEW = 5_000
+_WALKS_BEFORE_LAST = 16
 _WIDE_READS_MAX = 20_000
 # LIMIT: nodes of a closure that is made wide before anything walked; it may never be needed.
 _WIDE_AT_ONCE_MAX = 4_096
+
+
+class _Try(NamedTuple):
+    """When a closure may be made wide, and how many reads that may take."""
+
+    walks: int
+    reads: int
+
+
+_TRIES_MAX = 2
+
+
+def _try(number: int) -> _Try:
+    if number == 0:
+        return _Try(_WALKS_BEFORE_WIDE, _WIDE_READS_FEW)
+    return _Try(_WALKS_BEFORE_LAST, _WIDE_READS_MAX)
 
 
 class Closures:
@@ -95,8 +114,8 @@ class Closures:
             memo = self._made(subject, must=must)
             if memo is None:
                 return None
-        elif memo.may_widen and memo.walks >= _WALKS_BEFORE_WIDE:
-            memo = self._widened(subject, memo)
+        elif memo.may_widen and memo.walks >= _try(memo.tries).walks:
+            memo = self._widened(subject, memo, memo.tries)
         if memo.may_widen:
             self._narrow.append(memo)
         return memo.closure
@@ -164,25 +183,26 @@ class Closures:
             and all(part.closure.wide for part in parts)
             and sum(map(_nodes, parts)) <= _WIDE_AT_ONCE_MAX
         ):
-            made = self._composed_wide(subject)
+            made = self._composed_wide(subject, 0)
             if made is not None:
                 return made
         sets = union([own, *(_only(plan.closable, part.closure) for part in parts)])
         return self._keep(subject, Closure(sets, wide=not plan.containers), parts)
 
-    def _composed_wide(self, subject: Subject) -> Memo | None:
+    def _composed_wide(self, subject: Subject, tries: int) -> Memo | None:
         """The wide closure, put together; None where it would be too large."""
         spread = self._state.plan.wide
+        reads = _try(tries).reads
         held = self._held(spread, subject)
         if held is None:
-            return self._solved_wide(subject)
+            return self._solved_wide(subject, reads)
         own, usersets = held
         parts = []
         for each in usersets:
             userset = Subject(*each)
             part = self._memo(*each) or self._solved(userset)
-            if part.may_widen:
-                part = self._widened(userset, part)
+            if part.may_widen and part.tries <= tries:
+                part = self._widened(userset, part, tries)
             if not part.closure.wide:
                 return None
             parts.append(part)
@@ -193,27 +213,28 @@ class Closures:
             slot: nodes - sets[slot] if slot in sets else nodes for slot, nodes in own.items()
         }
         if any(fresh.values()):
-            budget = Budget(_WIDE_READS_MAX, "check_reads_max")
+            budget = Budget(reads, "check_reads_max")
             try:
                 sets = union([sets, self._drive(spread_from(spread, fresh, budget))])
             except LimitError:
                 return None
         return self._keep(subject, Closure(sets, wide=True), parts)
 
-    def _widened(self, subject: Subject, memo: Memo) -> Memo:
-        """The memo made wide; as it is where that would be too large. Tried once."""
-        memo.may_widen = False
+    def _widened(self, subject: Subject, memo: Memo, tries: int) -> Memo:
+        """The memo made wide; as it is where that would be too large."""
+        memo.tries = tries + 1
+        memo.may_widen = memo.tries < _TRIES_MAX
         if subject.slot in self._state.plan.bodies:
-            return self._solved_wide(subject) or memo
-        return self._composed_wide(subject) or memo
+            return self._solved_wide(subject, _try(tries).reads) or memo
+        return self._composed_wide(subject, tries) or memo
 
-    def _solved_wide(self, subject: Subject) -> Memo | None:
+    def _solved_wide(self, subject: Subject, reads: int) -> Memo | None:
         """The wide closure, found by a fixpoint; None where it would be too large."""
         plan = self._state.plan
         keys = [key for key, _ in holdings(plan.wide, subject)]
-        if sum(self._snapshot.resource_counts(keys)) > _WIDE_READS_MAX:
+        if sum(self._snapshot.resource_counts(keys)) > reads:
             return None
-        budget = Budget(_WIDE_READS_MAX, "check_reads_max")
+        budget = Budget(reads, "check_reads_max")
         try:
             return self._keep(subject, self._drive(closure(plan, subject, budget, wide=True)))
         except LimitError:

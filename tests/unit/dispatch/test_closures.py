@@ -117,16 +117,35 @@ def test_walks_make_a_closure_wide_and_its_fellows_at_once(
 def test_a_closure_that_would_be_too_wide_stays_narrow(
     installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried once, for the user and for the group it is in; answers are the same."""
-    monkeypatch.setattr(closures, "_WALKS_BEFORE_WIDE", 0)
+    """It is tried twice, for the user and for the group it is in; answers are the same."""
+    monkeypatch.setattr(closures, "_WALKS_BEFORE_WIDE", 1)
+    monkeypatch.setattr(closures, "_WIDE_READS_FEW", 1)
+    monkeypatch.setattr(closures, "_WALKS_BEFORE_LAST", 3)
     monkeypatch.setattr(closures, "_WIDE_READS_MAX", 2)
     application = installed.create(FOLDERS, STORED)
-    assert ask(installed, application, "document:low#read@user:ann", times=3)
+    for times, tries in ((1, 0), (1, 1), (1, 1), (1, 2), (5, 2)):
+        assert ask(installed, application, "document:low#read@user:ann", times=times)
+        for type_name, name in (("user", "ann"), ("group", "staff")):
+            memo = memo_of(installed, application, type_name, name)
+            assert memo is not None
+            assert not memo.closure.wide
+            assert tries == memo.tries
+            assert memo.may_widen == (tries < 2)
+
+
+def test_what_is_not_worth_it_early_may_be_so_later(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group is made wide with the member that walked most."""
+    monkeypatch.setattr(closures, "_WALKS_BEFORE_WIDE", 1)
+    monkeypatch.setattr(closures, "_WIDE_READS_FEW", 2)
+    monkeypatch.setattr(closures, "_WALKS_BEFORE_LAST", 3)
+    application = installed.create(FOLDERS, STORED)
+    assert ask(installed, application, "document:low#read@user:ann", times=4)
     for type_name, name in (("user", "ann"), ("group", "staff")):
         memo = memo_of(installed, application, type_name, name)
         assert memo is not None
-        assert not memo.closure.wide
-        assert not memo.may_widen
+        assert memo.closure.wide
 
 
 def test_a_closure_ends_when_one_it_was_put_together_from_does(installed: Installation) -> None:

@@ -17,6 +17,8 @@ from zeratul.errors import (
 from zeratul.language.openfga import compile_model
 from zeratul.service.ground.stored_model import Rules
 from zeratul.service.ground.stored_rows import delete_stored
+from zeratul.service.roles.role_answers import Labelled
+from zeratul.service.rules.catalog_answers import ResourceRequest
 from zeratul.service.rules.orphans import Orphans
 
 STORED = rels(
@@ -144,6 +146,19 @@ def test_of_two_models_at_once_the_second_is_a_conflict(services, caller):
     with pytest.raises(ConflictError):
         smaller.result()
     assert LARGER == services.models.get(caller).model
+
+
+def test_a_catalog_put_at_the_same_time_is_no_conflict(services, caller):
+    declared = ResourceRequest("reports", actions=("read",))
+    wanted = MODEL | {"type_definitions": [*MODEL["type_definitions"], {"type": "extra"}]}
+    with held_writer(services.store):
+        catalog = services.catalog.put_all(caller, [declared])
+        put = services.models.put(caller, wanted)
+        role = services.roles.create(caller, Labelled("reader"))
+    assert list(catalog.result().catalog.resources) == ["reports"]
+    assert put.result().changed
+    assert role.result().name == "reader"
+    assert services.models.get(caller).model == wanted
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["in a commit before", "in the same commit"])

@@ -9,6 +9,7 @@ import orjson
 
 from zeratul.api.authaz import encoding, reading
 from zeratul.api.authaz.administration_bodies import RotateBody, SettingsBody
+from zeratul.api.authaz.labels import IF_MATCH, tagged
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.authaz.structures import ApplicationBody, KeyBody
 from zeratul.api.bodies import read_json
@@ -20,10 +21,12 @@ from zeratul.api.responses import json_answer, json_bytes, no_content
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
 from zeratul.errors import MalformedError
+from zeratul.service.ground.etags import etag_of
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.ground.setting_documents import (
     ApplicationSettings,
     DecisionLog,
+    pack_settings,
     settings_json,
 )
 from zeratul.service.ground.times import parse_time
@@ -124,7 +127,7 @@ class AdministrationHandlers:
     async def get_model(self, request: web.Request) -> web.StreamResponse:
         """``GET /applications/{appId}/model``."""
         Query(request, ())
-        return json_answer(request, encoding.model(self._models.get(request[CALLER])))
+        return tagged(request, encoding.model(self._models.get(request[CALLER])))
 
     async def put_model(self, request: web.Request) -> web.StreamResponse:
         """``PUT /applications/{appId}/model``: the body is the model itself."""
@@ -137,14 +140,21 @@ class AdministrationHandlers:
             raise MalformedError(f"the body is not JSON: {error.msg}") from None
         caller = request[CALLER]
         future = await self._work.run(
-            partial(self._models.put, caller, document, force=force, dry_run=dry_run)
+            partial(
+                self._models.put,
+                caller,
+                document,
+                if_match=request.headers.get(IF_MATCH),
+                force=force,
+                dry_run=dry_run,
+            )
         )
-        return json_answer(request, encoding.model_put(await self._work.durable(future)))
+        return tagged(request, encoding.model_put(await self._work.durable(future)))
 
     async def get_settings(self, request: web.Request) -> web.StreamResponse:
         """``GET /applications/{appId}/settings``."""
         Query(request, ())
-        return json_answer(request, settings_json(self._settings.get(request[CALLER])))
+        return tagged(request, _settings_json(self._settings.get(request[CALLER])))
 
     async def put_settings(self, request: web.Request) -> web.StreamResponse:
         """``PUT /applications/{appId}/settings``: what is left out is as it was built in."""
@@ -155,8 +165,10 @@ class AdministrationHandlers:
             # The service tells a mode that is none.
             mode = cast("DecisionMode", body.decision_log.mode)
             settings = ApplicationSettings(DecisionLog(mode, body.decision_log.sample))
-        answer = await self._work.durable(self._settings.put(request[CALLER], settings))
-        return json_answer(request, settings_json(answer.settings) | {"zookie": answer.zookie})
+        answer = await self._work.durable(
+            self._settings.put(request[CALLER], settings, if_match=request.headers.get(IF_MATCH))
+        )
+        return tagged(request, _settings_json(answer.settings) | {"zookie": answer.zookie})
 
     # --- Keys.
 
@@ -227,6 +239,10 @@ class AdministrationHandlers:
             self._keys.delete(request[CALLER], path_text(request, "keyId"))
         )
         return no_content(request, {ZOOKIE_HEADER: zookie})
+
+
+def _settings_json(settings: ApplicationSettings) -> dict[str, object]:
+    return settings_json(settings) | {"etag": etag_of(pack_settings(settings))}
 
 
 def _render_application(answer: Application) -> tuple[int, bytes]:

@@ -248,6 +248,7 @@ def model(answer: ModelAnswer) -> dict[str, Any]:
         "model": answer.model,
         "schemaRevision": answer.schema_revision,
         "revision": answer.revision,
+        "etag": answer.etag,
         "zookie": answer.zookie,
     }
 
@@ -260,6 +261,7 @@ def model_put(answer: ModelAnswer) -> dict[str, Any]:
         "orphans": dict(answer.orphans),
         "deleted": answer.deleted,
         "dryRun": answer.dry_run,
+        "etag": answer.etag,
         "zookie": answer.zookie,
     }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeratul.api.authaz import encoding, reading
 from zeratul.api.authaz.issuers_bodies import IssuerBody
+from zeratul.api.authaz.labels import IF_MATCH, tagged
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.bodies import read_json
 from zeratul.api.decoding import Decoder
@@ -57,7 +58,7 @@ class IssuerHandlers:
         """``GET …/issuers/{issuerId}``."""
         Query(request, ())
         found = self._service.get(request[CALLER], path_text(request, "issuerId"))
-        return json_answer(request, _issuer(found))
+        return tagged(request, _issuer(found))
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         """``PUT …/issuers/{issuerId}``: 201 where it is new."""
@@ -74,12 +75,12 @@ class IssuerHandlers:
             user_claim=body.user_claim,
             tenant_claim=body.tenant_claim,
         )
-        if_match = request.headers.get("If-Match")
+        if_match = request.headers.get(IF_MATCH)
         answer = await self._work.durable(
             self._service.put(request[CALLER], issuer, if_match=if_match)
         )
         value = _issuer(answer.issuer) | {"created": answer.created, "zookie": answer.zookie}
-        return json_answer(request, value, 201 if answer.created else 200)
+        return tagged(request, value, 201 if answer.created else 200)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """``DELETE …/issuers/{issuerId}``."""
@@ -88,7 +89,7 @@ class IssuerHandlers:
             self._service.delete(
                 request[CALLER],
                 path_text(request, "issuerId"),
-                if_match=request.headers.get("If-Match"),
+                if_match=request.headers.get(IF_MATCH),
             )
         )
         return no_content(request, {ZOOKIE_HEADER: zookie})

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zeratul.errors import InputError
 from zeratul.service.ground.audit import record
+from zeratul.service.ground.etags import require_match
 from zeratul.service.ground.setting_documents import (
     DECISION_MODES,
     ApplicationSettings,
+    pack_settings,
     put_settings,
     read_settings,
     settings_json,
@@ -45,12 +47,15 @@ class Settings:
         with self._base.snapshot(caller) as snapshot:
             return read_settings(snapshot, caller.application)
 
-    def put(self, caller: Caller, settings: ApplicationSettings) -> Future[SettingsPut]:
+    def put(
+        self, caller: Caller, settings: ApplicationSettings, *, if_match: str | None = None
+    ) -> Future[SettingsPut]:
         """Replace the settings; every process goes by them from its next call on.
 
         Raises:
             ForbiddenError: the caller is not the root key.
             InputError: a mode that is none, or a sample outside 0 to 1.
+            PreconditionError: (from the future) other settings are there.
         """
         caller.require_root("applications:write")
         mode, sample = settings.decision_log
@@ -64,6 +69,7 @@ class Settings:
 
         def job(tx: WriteTransaction) -> SettingsPut:
             before = read_settings(tx.snapshot, caller.application)
+            require_match(if_match, pack_settings(before))
             if before != settings:
                 put_settings(tx, caller.application, settings)
                 record(

@@ -127,6 +127,7 @@ class ModelAnswer:
         model: the OpenFGA JSON form, as it was put.
         schema_revision: revision of the commit that set it, 0 for none.
         revision: what the answer is as of.
+        etag: its entity tag; of what would be there, on a dry run.
         changed: put only: whether the model differs from the one before.
         orphans: put only: what disappeared (``document#viewer@user``) -> relationships counted.
         deleted: put only: orphaned relationships deleted (counted only, on a dry run).
@@ -136,6 +137,7 @@ class ModelAnswer:
     schema_revision: int
     revision: int
     zookie: str
+    etag: str
     changed: bool = False
     orphans: Mapping[str, int] = field(default_factory=dict)
     deleted: int = 0

@@ -48,6 +48,11 @@ def settings_json(settings: ApplicationSettings) -> dict[str, object]:
     return {"decisionLog": settings.decision_log._asdict()}
 
 
+def pack_settings(settings: ApplicationSettings) -> bytes:
+    """The document; an entity tag is made of it."""
+    return orjson.dumps(settings_json(settings))
+
+
 def read_settings(snapshot: Snapshot, application: int) -> ApplicationSettings:
     """The application's settings; the built-in ones where none were put."""
     body = snapshot.document(SERVER, SETTINGS_KIND, str(application))
@@ -65,8 +70,7 @@ def all_settings(snapshot: Snapshot) -> Iterator[tuple[int, ApplicationSettings]
 
 def put_settings(tx: WriteTransaction, application: int, settings: ApplicationSettings) -> None:
     """Store an application's settings."""
-    body = orjson.dumps(settings_json(settings))
-    tx.put_document(SERVER, SETTINGS_KIND, str(application), body)
+    tx.put_document(SERVER, SETTINGS_KIND, str(application), pack_settings(settings))
 
 
 def delete_settings(tx: WriteTransaction, application: int) -> None:

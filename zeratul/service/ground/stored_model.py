@@ -66,6 +66,11 @@ def read_rules(snapshot: Snapshot, application: int) -> Rules:
     )
 
 
+def pack_model(model: dict[str, Any]) -> bytes:
+    """What the entity tag of a model is made of; the order of its keys says nothing."""
+    return orjson.dumps(model, option=orjson.OPT_SORT_KEYS)
+
+
 def pack_catalog(catalog: Catalog) -> bytes:
     """What the entity tag of a catalog is made of."""
     return orjson.dumps(catalog_json(catalog))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from zeratul.dispatch.state import MODEL_ID, MODEL_KIND
 from zeratul.domain.catalog import Catalog
@@ -13,9 +14,11 @@ from zeratul.language.findings import Findings, Place
 from zeratul.language.openfga import compile_model
 from zeratul.service.ground.answers import ModelAnswer
 from zeratul.service.ground.audit import batch_of, record
-from zeratul.service.ground.futures import ModelMovedError, resolved
+from zeratul.service.ground.etags import etag_of, require_match
+from zeratul.service.ground.futures import ModelMovedError, resolved, retrying
 from zeratul.service.ground.stored_model import (
     Rules,
+    pack_model,
     pack_rules,
     read_rules,
     require_model,
@@ -53,34 +56,65 @@ class Models:
                 schema_revision=rules.revision,
                 revision=view.revision,
                 zookie=self._base.view_zookie(view),
+                etag=etag_of(pack_model(rules.model)),
             )
 
     def put(
-        self, caller: Caller, document: object, *, force: bool = False, dry_run: bool = False
+        self,
+        caller: Caller,
+        document: object,
+        *,
+        if_match: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> Future[ModelAnswer]:
         """Replace the model.
 
         Args:
             caller: who asks.
             document: the OpenFGA JSON form, decoded.
+            if_match: refuse unless the model's entity tag is among these.
             force: delete the relationships the new model has no place for, in the same commit.
             dry_run: only validate and count those.
 
         Raises:
             ForbiddenError, TenantScopeError: the caller may not write the model.
             SchemaError: with every finding, those of the catalog beside it included.
+            PreconditionError: (also from the future) another model is there.
             SchemaInUseError: (also from the future) it would orphan relationships.
-            ConflictError: (from the future) the model was changed meanwhile.
+            ConflictError: (from the future) another model was put meanwhile.
         """
         caller.require("model:write")
         caller.require_whole_application("models")
         compiled = compile_model(document, limits=self._base.limits)
         if not isinstance(document, dict):  # The compiler has refused anything else already.
             raise SchemaError({"": ["a model is a JSON object"]})
+        return retrying(
+            partial(
+                self._attempt, caller, document, compiled, if_match, force=force, dry_run=dry_run
+            )
+        )
+
+    def _attempt(
+        self,
+        caller: Caller,
+        document: dict[str, Any],
+        compiled: Schema,
+        if_match: str | None,
+        *,
+        force: bool,
+        dry_run: bool,
+    ) -> Future[ModelAnswer]:
+        """Work it out against a view, and commit that; see ``put``.
+
+        Raises:
+            ModelMovedError: (from the future) the catalog or the roles changed the rules.
+        """
         base = self._base
         with base.view(caller) as view:
             rules, since = read_rules(view.snapshot, view.application), view.revision
             zookie = base.view_zookie(view)
+            require_match(if_match, pack_model(rules.model))
             unchanged = rules.model == document
             if not unchanged:
                 _require_catalog(rules.catalog or Catalog(), compiled, base.limits)
@@ -95,6 +129,7 @@ class Models:
                     schema_revision=rules.revision,
                     revision=since,
                     zookie=zookie,
+                    etag=etag_of(pack_model(document)),
                     changed=not unchanged,
                     orphans=counts,
                     deleted=sum(counts.values()),
@@ -106,7 +141,14 @@ class Models:
 
         def job(tx: WriteTransaction) -> ModelAnswer:
             put = rules._replace(model=document)
-            answer = self._put(caller, tx, put, schema, orphans, since, force=force)
+            try:
+                answer = self._put(caller, tx, put, schema, orphans, since, force=force)
+            except ModelMovedError as error:
+                if read_rules(tx.snapshot, caller.application).model == rules.model:
+                    raise  # Only what is beside the model was changed: tried again.
+                raise ConflictError(
+                    "the model was changed meanwhile", help="read it again"
+                ) from error
             record(
                 tx,
                 caller,
@@ -133,10 +175,7 @@ class Models:
         force: bool,
     ) -> ModelAnswer:
         application = caller.application
-        try:
-            require_model(tx.snapshot, application, rules.revision)
-        except ModelMovedError as error:
-            raise ConflictError("the model was changed meanwhile", help="read it again") from error
+        require_model(tx.snapshot, application, rules.revision)
         counts: dict[str, int] = {}
         if force or orphans.may_have_come(tx, since):
             counts = orphans.delete(tx, self._base.store)
@@ -150,6 +189,7 @@ class Models:
             schema_revision=tx.revision,
             revision=tx.revision,
             zookie=self._base.zookie(application, tx.revision, tx.revision),
+            etag=etag_of(pack_model(rules.model)),
             changed=True,
             orphans=counts,
             deleted=sum(counts.values()),
