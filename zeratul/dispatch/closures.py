@@ -40,9 +40,10 @@ _HELD_USERSETS_FEW = 1_000
 # LIMIT: up to here a closure is put together from the memos of the usersets that are held; above
 # it one vectorised fixpoint is cheaper.
 _COMPOSED_USERSETS_MAX = 64
-# LIMIT: a closure is made wide when so many questions walked, if that takes no more reads than is in
-# proportion to them. It is tried twice: early, for what is made in about a millisecond (and shared
-# by all members of a group), and once more for the most reads, or nodes, that are ever worth it.
+# LIMIT: a closure is made wide when so many questions walked, if that takes no more reads than is
+# in proportion to them. It is tried twice: early, for what is made in about a millisecond (and
+# shared by all members of a group), and once more for the most reads, or nodes, that are ever
+# worth it.
 _WALKS_BEFORE_WIDE = 2
 _WIDE_READS_FEW = 5_000
 _WALKS_BEFORE_LAST = 16

@@ -11,12 +11,12 @@ id is ``<role id>@<scope id>``, and its holders are those the role is assigned t
 
 The types are the server's own: no contract, model, catalog or caller can name them.
 
-*Decision: one relation for all roles.* Context: the obvious layout gives a scope a relation for each
-role (``⟨scope⟩#role:R@user``). A compiled plan then grows with roles and tenants, and a subject's
-closure reads once for each role there is. Options: that, or a node for each pair of role and
-scope. Outcome: the pair. The plan has the same few slots whatever is declared, a closure holds all
-of a subject's grants in one bitmap, and an access record can hold a grant like a group does. It
-costs two rows for each pair, not for each assignment.
+*Decision: one relation for all roles.* Context: the obvious layout gives a scope a relation for
+each role (``⟨scope⟩#role:R@user``). A compiled plan then grows with roles and tenants, and a
+subject's closure reads once for each role there is. Options: that, or a node for each pair of role
+and scope. Outcome: the pair. The plan has the same few slots whatever is declared, a closure holds
+all of a subject's grants in one bitmap, and an access record can hold a grant like a group does.
+It costs two rows for each pair, not for each assignment.
 """
 
 from __future__ import annotations
