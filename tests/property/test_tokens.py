@@ -36,7 +36,7 @@ async def nothing(uri: str) -> bytes:
 @pytest.fixture(scope="module")
 def accepts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], bool]]:
     """Whether a text is accepted as a token; all the real ones are known already."""
-    clock = lambda: NOW_MS  # noqa: E731
+    clock = lambda: NOW_MS  # noqa: E731 - shorter than a name for it
     store = open_store(tmp_path_factory.mktemp("tokens") / "data", clock_ms=clock)
     services = Services.build(store, clock_ms=clock)
     caller = services.local_caller()

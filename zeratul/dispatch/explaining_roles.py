@@ -104,6 +104,7 @@ def explain_roles(
         LimitError: finding the roles takes too many reads; nothing was decided.
     """
     budget = Budget(limits.explain_reads_max, "explain_reads_max")
+    # `run` drives evaluations of any answer; mypy knows it as one of objects.
     nodes = list(run(held_grants(plan, subject, budget), source))  # type: ignore[call-overload]
     budget.spend(len(nodes))
     held: list[_Held] = []
@@ -161,6 +162,7 @@ def _how(
         )
     except LimitError:
         return [], True  # that it is held stands; only how is not told
+    # A trace, which `run` hands over as an object.
     proof: list[Row] = traced.proof  # type: ignore[attr-defined]
     if len(proof) > MINIMISED_ROWS_MAX:
         return proof, True

@@ -1,14 +1,12 @@
 """Memos of closures that die precisely (design §3).
 
 A subject's closure rests on rows that name the subject, and on rows that name a userset in the
-closure, in slots that feed closable usersets. Wide closures rest on rows of
-tuplesets as well. So a committed row kills
+closure, in slots that feed closable usersets. Wide closures rest on rows of tuplesets as well. So
+a committed row kills
 
 - naming a plain subject: the memo of that subject, by key;
 - naming a userset, or in a tupleset an object: every memo whose own bitmap holds it; such rows are
-  rare and logged, and each
-memo
-  tests itself against the log when it is next used;
+  rare and logged, and each memo tests itself against the log when it is next used;
 - naming a wildcard: all memos of the application, rarer still.
 
 INVARIANT (the rule of design §3): the revision r is read inside the snapshot; under one lock the

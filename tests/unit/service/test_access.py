@@ -243,10 +243,10 @@ def test_numbers_of_a_views_own_are_never_written(services):
 
 def test_no_relationship_answers_for_a_whole_type(services, filled):
     ann = SubjectRef("user", "ann")
-    answer = services.access.check_type(filled, ann, "document", "reader")
+    answer = services.access.check(filled, CheckQuestion(ann, ObjectRef("document", ""), "reader"))
     # Relationships were not looked at: of them nothing is claimed.
     assert (False, False, None) == (answer.allowed, answer.via_role, answer.via_direct_grant)
     with pytest.raises(UnknownNameError):
-        services.access.check_type(filled, ann, "documnt", "reader")
+        services.access.check(filled, CheckQuestion(ann, ObjectRef("documnt", ""), "reader"))
     with pytest.raises(UnknownNameError):
-        services.access.check_type(filled, ann, "document", "readr")
+        services.access.check(filled, CheckQuestion(ann, ObjectRef("document", ""), "readr"))

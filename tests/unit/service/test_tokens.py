@@ -20,7 +20,7 @@ from tests.token_makers import (
     encoded,
     key_set,
 )
-from zeratul.domain.relationship import SubjectRef
+from zeratul.domain.relationship import ObjectRef, SubjectRef
 from zeratul.errors import (
     ForbiddenError,
     NotFoundError,
@@ -28,6 +28,7 @@ from zeratul.errors import (
     UserScopeError,
     ValidationError,
 )
+from zeratul.graph.answers import CheckQuestion
 from zeratul.service.ground.caller import Caller
 from zeratul.service.tokens import tokens as tokens_module
 from zeratul.service.tokens.issuers import Issuer
@@ -336,7 +337,8 @@ def test_claims_grant_nothing(world):
     made = world.token(permissions=["*"], scope="relationships:write", roles=["owner"])
     narrowed = world.narrow(made, weak)
     assert narrowed.permissions == weak.permissions
-    assert not world.services.access.check_type(world.caller, ANN, "group", "member").allowed
+    on_type = CheckQuestion(ANN, ObjectRef("group", ""), "member")
+    assert not world.services.access.check(world.caller, on_type).allowed
 
 
 def test_an_issuer_of_one_application_is_none_of_another(services, world):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zeratul.dispatch.view import View
-    from zeratul.domain.relationship import Relationship, SubjectRef
+    from zeratul.domain.relationship import Relationship
     from zeratul.service.ground.answers import ExplainAnswer
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
@@ -117,25 +117,6 @@ class Access(Lookups):
         if base.decisions.active:
             base.decisions.note(caller, question, answer)
         return answer
-
-    def check_type(
-        self,
-        caller: Caller,
-        subject: SubjectRef,
-        type_name: str,
-        relation: str,
-        *,
-        tenant: str | None = None,
-        at_least: str | None = None,
-    ) -> CheckAnswer:
-        """Is it allowed on the type as a whole? Only roles say so, never a relationship.
-
-        Raises:
-            ForbiddenError, UserScopeError, NotFoundError, InputError, RevisionError, LimitError:
-                like ``check``.
-        """
-        question = CheckQuestion(subject, ObjectRef(type_name, ""), relation, tenant)
-        return self.check(caller, question, at_least=at_least)
 
     def check_many(
         self,
