@@ -9,13 +9,14 @@ from aiohttp import web
 from zeratul.api.authaz.routes import routes as authaz_routes
 from zeratul.api.bearer import Bearer
 from zeratul.api.bodies import expect
+from zeratul.api.express import Express
 from zeratul.api.forwarding import Forwarder
 from zeratul.api.key_sets import KeySetFetcher
-from zeratul.api.keys import METRICS, SERVICES, SETTINGS
+from zeratul.api.keys import EXPRESS, METRICS, SERVICES, SETTINGS
 from zeratul.api.metrics import RequestMetrics
 from zeratul.api.pages import PageHandlers
 from zeratul.api.paths import pattern
-from zeratul.api.reception import Reception, no_route
+from zeratul.api.reception import Reception, RequestIds, no_route
 from zeratul.api.routes import Route
 from zeratul.api.work import Work
 
@@ -52,11 +53,12 @@ def create_app(services: Services, settings: ApiSettings) -> web.Application:
     pages.count_with(metrics)
     services.decisions.on_count = metrics.count
     bearer = Bearer(services.tokens, KeySetFetcher())
+    ids = RequestIds()
     reception = Reception(
         keys=services.keys,
         bearer=bearer,
-        decisions=services.decisions,
         metrics=metrics,
+        ids=ids,
         forwarder=forwarder,
         access_log=settings.access_log,
     )
@@ -68,6 +70,16 @@ def create_app(services: Services, settings: ApiSettings) -> web.Application:
     app[SERVICES] = services
     app[SETTINGS] = settings
     app[METRICS] = metrics
+    # A log of every request is written by the ordinary way.
+    if not settings.access_log:
+        app[EXPRESS] = Express(
+            table,
+            keys=services.keys,
+            decisions=services.decisions,
+            metrics=metrics,
+            ids=ids,
+            limits=limits,
+        )
     app.cleanup_ctx.append(_lifetime(work, forwarder, bearer))
     return app
 

@@ -80,31 +80,19 @@ async def read_json(request: web.Request, limits: Limits, limit: str) -> bytes:
         LimitError: too many bytes, counted or declared, or too slow.
         MalformedError: the connection broke the body off.
     """
-    body = ready_json(request, limits, limit)
-    if body is not None:
+    require_type(request, JSON_TYPES)
+    content = request.content
+    if content.is_eof():  # the usual small body comes with its head
+        body = content.read_nowait()
+        if len(body) > getattr(limits, limit):
+            raise too_large(limits, limit)
         return body
+    refuse_early(request, limits, limit)
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             return await _collect(request, limits, limit)
     except TimeoutError:
         raise too_slow(limits) from None
-
-
-def ready_json(request: web.Request, limits: Limits, limit: str) -> bytes | None:
-    """The body if all of it is here: the usual small one comes with its head. Else None.
-
-    Raises:
-        HttpError, LimitError: like ``read_json``.
-    """
-    require_type(request, JSON_TYPES)
-    content = request.content
-    if not content.is_eof():
-        refuse_early(request, limits, limit)
-        return None
-    body = content.read_nowait()
-    if len(body) > getattr(limits, limit):
-        raise too_large(limits, limit)
-    return body
 
 
 async def _collect(request: web.Request, limits: Limits, limit: str) -> bytes:

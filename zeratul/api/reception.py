@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from zeratul.api.metrics import RequestMetrics
     from zeratul.api.routes import Handler, Route
     from zeratul.service.ground.caller import Caller
-    from zeratul.service.ground.decisions import Decisions
     from zeratul.service.keys.keys import Keys
 
 log = structlog.get_logger("zeratul.api")
@@ -56,6 +55,21 @@ BASIC_CHALLENGE = 'Basic realm="zeratul", charset="UTF-8"'
 CLIENT_GONE = 499
 
 
+class RequestIds:
+    """Gives each request the id it is told by, in its answer and in logs."""
+
+    def __init__(self) -> None:
+        # Unique across processes and restarts, cheap within one.
+        self._prefix = os.urandom(6).hex()
+        self._numbers = count(1)
+
+    def of(self, given: str | None) -> str:
+        """The client's own id if it is fit to be repeated, else a new one."""
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+
 class Reception:
     """Receives every request of one process."""
 
@@ -64,20 +78,17 @@ class Reception:
         *,
         keys: Keys,
         bearer: Bearer,
-        decisions: Decisions,
         metrics: RequestMetrics,
+        ids: RequestIds,
         forwarder: Forwarder | None,
         access_log: bool,
     ) -> None:
         self._keys = keys
         self._bearer = bearer
-        self._decisions = decisions
         self._metrics = metrics
         self._forwarder = forwarder
+        self._ids = ids
         self._access_log = access_log
-        # Unique across processes and restarts, cheap within one.
-        self._prefix = os.urandom(6).hex()
-        self._numbers = count(1)
 
     def wrap(self, number: int, route: Route) -> Handler:
         """The route's handler with everything around it.
@@ -91,16 +102,11 @@ class Reception:
             handler = self._forwarder.handler(route.body_limit)
         if route.entrance != "open":
             handler = self._behind_key(route, handler)
-        observe, numbers, prefix = self._metrics.observe, self._numbers, self._prefix
-        access_log = self._access_log
+        observe, ids, access_log = self._metrics.observe, self._ids, self._access_log
 
         async def receive(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
-            given = request.headers.get(REQUEST_ID_HEADER)
-            if given is not None and _REQUEST_ID.fullmatch(given):
-                request[REQUEST_ID] = given
-            else:
-                request[REQUEST_ID] = f"{prefix}-{next(numbers):x}"
+            request[REQUEST_ID] = ids.of(request.headers.get(REQUEST_ID_HEADER))
             try:
                 response = await handler(request)
             except ConnectionError:
@@ -126,8 +132,7 @@ class Reception:
 
     def _behind_key(self, route: Route, handler: Handler) -> Handler:
         authenticate, narrow = self._keys.authenticate, self._bearer.narrow
-        is_page, is_hot = route.entrance == "page", route.hot
-        decisions = self._decisions
+        is_page = route.entrance == "page"
         names_application = "{appId}" in route.path
         # A service confirms the key against the snapshot it opens; pages have no service.
         deferred = not is_page and route.method != "*"
@@ -144,8 +149,6 @@ class Reception:
                 if names_application
                 else headers.get(APPLICATION_HEADER)
             )
-            if is_hot and not decisions.active:
-                return authenticate(secret, application, deferred=deferred)
             return authenticate(
                 secret, application, request[REQUEST_ID], ip=origin(request), deferred=deferred
             )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
 from multidict import istr
 
 from zeratul.api.keys import REQUEST_ID
@@ -34,6 +35,20 @@ def json_bytes(
             (REQUEST_ID_HEADER, request[REQUEST_ID]),
             (SERVER_HEADER, SERVER),
         ),
+    )
+
+
+def json_wire(request_id: str, body: bytes) -> bytes:
+    """What ``json_bytes`` sends, head and body: for an answer that needs no response object."""
+    return b"".join(
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: ",
+            request_id.encode("ascii"),
+            b"\r\nServer: zeratul\r\nContent-Length: %d\r\nDate: " % len(body),
+            rfc822_formatted_time().encode("ascii"),
+            b"\r\n\r\n",
+            body,
+        )
     )
 
 

@@ -9,8 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp import web
+    from aiohttp.http import RawRequestMessage
+
+    from zeratul.service.ground.caller import Caller
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+    # Head of the request, who asks, the JSON text of the body -> the JSON text of a 200.
+    ExpressHandler = Callable[[RawRequestMessage, Caller, bytes], bytes]
 
 Entrance = Literal["key", "page", "open"]
 
@@ -27,8 +32,8 @@ class Route:
         heavy: runs in the process for heavy calls, if there is one.
         body_limit: name of the limit of its body in ``Limits``; None for no body or a stream
             without end.
-        hot: so short that even the caller's request id and address are left out, unless decisions
-            are recorded.
+        express: answers the usual request of this route at once, without waiting for anything and
+            without changing anything; whatever it raises is met again, and told, by ``handler``.
     """
 
     method: str
@@ -37,7 +42,7 @@ class Route:
     entrance: Entrance = "key"
     heavy: bool = False
     body_limit: str | None = None
-    hot: bool = False
+    express: ExpressHandler | None = None
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from zeratul.api.authaz.structures import (
     ExplainBody,
     FastBulkCheckBody,
 )
-from zeratul.api.bodies import read_json, ready_json
+from zeratul.api.bodies import read_json
 from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import msgspec
     from aiohttp import web
+    from aiohttp.http import RawRequestMessage
 
     from zeratul.api.authaz.structures import RelationshipBody
     from zeratul.api.forwarding import Forwarder
@@ -65,14 +66,20 @@ class AccessHandlers:
         self._forwarder = forwarder
 
     async def check(self, request: web.Request) -> web.StreamResponse:
-        """``POST /check``: the hot path; answered on the event loop, in microseconds."""
-        if request.rel_url.raw_query_string:
-            Query(request, ())
-        raw = ready_json(request, self._limits, "small_body_bytes_max")
-        if raw is None:
-            raw = await read_json(request, self._limits, "small_body_bytes_max")
+        """``POST /check``: answered on the event loop, in microseconds."""
+        Query(request, ())
+        raw = await read_json(request, self._limits, "small_body_bytes_max")
+        return json_bytes(request, self.check_now(request, request[CALLER], raw))
+
+    def check_now(
+        self, request: web.Request | RawRequestMessage, caller: Caller, raw: bytes
+    ) -> bytes:
+        """The hot path: the answer to a check as JSON.
+
+        Raises:
+            ZeratulError: what the body, the question or the caller has wrong.
+        """
         body = _CHECK(raw)
-        caller = request[CALLER]
         question = questions.question(body, caller)
         given = body.contextual_relationships
         try:
@@ -84,7 +91,7 @@ class AccessHandlers:
             )
         except UnknownNameError as error:
             raise named(error) from None
-        return json_bytes(request, encoding.check(answer))
+        return encoding.check(answer)
 
     async def check_many(self, request: web.Request) -> web.StreamResponse:
         """``POST /check/bulk``: answers in order, errors of items inline."""

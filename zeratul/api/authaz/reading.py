@@ -13,6 +13,7 @@ from zeratul.service.ground.answers import Page
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.http import RawRequestMessage
 
     from zeratul.api.authaz.structures import Consistency
     from zeratul.api.queries import Query
@@ -23,7 +24,10 @@ NDJSON_ACCEPT = "application/x-ndjson"
 
 
 def at_least(
-    request: web.Request, *, consistency: Consistency | None = None, query: Query | None = None
+    request: web.Request | RawRequestMessage,
+    *,
+    consistency: Consistency | None = None,
+    query: Query | None = None,
 ) -> str | None:
     """How fresh the answer has to be; of several zookies the newest.
 

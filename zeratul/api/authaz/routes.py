@@ -58,7 +58,7 @@ def routes(
     facts = f"{authorization}/relationships"
     return [
         # Asked most, looked up first.
-        Route("POST", f"{authorization}/check", access.check, hot=True),
+        Route("POST", f"{authorization}/check", access.check, express=access.check_now),
         Route("POST", f"{authorization}/check/bulk", access.check_many),
         Route("POST", f"{authorization}/check-bulk", access.check_many),
         Route("POST", f"{authorization}/explain", access.explain, heavy=True, body_limit=small),

@@ -78,6 +78,7 @@ class Decisions:
         self._read_generation = -1
         self._later = Later("decisions", self.flush, wait_s=flush_interval_s)
         engine.on_documents(self._changed)
+        self._read()
 
     def note(self, caller: Caller, question: CheckQuestion, answer: CheckAnswer) -> None:
         """Have a decision recorded, if its application wants it to be; never fails."""
