@@ -9,10 +9,10 @@ from aiohttp import web
 from zeratul.api.authaz.routes import routes as authaz_routes
 from zeratul.api.bearer import Bearer
 from zeratul.api.bodies import expect
-from zeratul.api.express import Express
+from zeratul.api.express import EXPRESS, Express
 from zeratul.api.forwarding import Forwarder
 from zeratul.api.key_sets import KeySetFetcher
-from zeratul.api.keys import EXPRESS, METRICS, SERVICES, SETTINGS
+from zeratul.api.keys import METRICS, SERVICES, SETTINGS
 from zeratul.api.metrics import RequestMetrics
 from zeratul.api.pages import PageHandlers
 from zeratul.api.paths import pattern

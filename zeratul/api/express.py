@@ -16,6 +16,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT
 from aiohttp.http import HttpVersion11
 
@@ -112,3 +113,7 @@ class Express:
         answer = json_wire(request_id, body)
         self._observe(number, 200, perf_counter() - started)
         return answer
+
+
+EXPRESS: web.AppKey[Express] = web.AppKey("express")
+"""The lane of an application that has one."""

@@ -9,7 +9,6 @@ from aiohttp import web
 from zeratul.service.ground.caller import Caller
 
 if TYPE_CHECKING:
-    from zeratul.api.express import Express
     from zeratul.api.metrics import RequestMetrics
     from zeratul.api.settings import ApiSettings
     from zeratul.service.services import Services
@@ -19,5 +18,4 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 SERVICES: web.AppKey[Services] = web.AppKey("services")
 SETTINGS: web.AppKey[ApiSettings] = web.AppKey("settings")
-EXPRESS: web.AppKey[Express] = web.AppKey("express")
 METRICS: web.AppKey[RequestMetrics] = web.AppKey("metrics")

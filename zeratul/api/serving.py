@@ -12,9 +12,8 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from zeratul.api.authaz import problems
-from zeratul.api.express import EXPRESS_BYTES_MAX
+from zeratul.api.express import EXPRESS, EXPRESS_BYTES_MAX
 from zeratul.api.failures import HttpError
-from zeratul.api.keys import EXPRESS
 from zeratul.api.reception import problem_response
 
 if TYPE_CHECKING:
