@@ -26,7 +26,7 @@ class Engine:
         self.memos = Memos(limits.memo_bytes_max, self._documents_changed)
         self._states: dict[int, ApplicationState] = {}
         self._roles: dict[int, RoleCache] = {}
-        self._recent = RecentAnswers(0)
+        self._recent = RecentAnswers()
         self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
 
     def on_documents(self, listener: Callable[[Iterable[tuple[int, str, str]]], None]) -> None:
@@ -56,7 +56,9 @@ class Engine:
                 snapshot,
                 state,
                 memos=self.memos,
-                recent=self._recent_at(snapshot),
+                # A past revision is read under today's schema: what was answered while it was the
+                # newest one may be another answer.
+                recent=self._recent if snapshot.revision == snapshot.head else None,
                 # An application without roles pays nothing for them.
                 roles=self._roles_at(snapshot, state) if state.plan.holder is not None else None,
                 limits=self.limits,
@@ -69,21 +71,6 @@ class Engine:
         """Learn what other processes committed, without asking anything."""
         with self.store.snapshot() as snapshot:
             self.memos.follow(snapshot)
-
-    def _recent_at(self, snapshot: Snapshot) -> RecentAnswers | None:
-        """Answers of the snapshot's revision; None for the past.
-
-        A past revision is read under today's schema, so what was answered while it was the newest
-        one may be another answer.
-        """
-        if snapshot.revision != snapshot.head:
-            return None
-        recent = self._recent
-        if recent.revision != snapshot.revision:
-            if snapshot.revision < recent.revision:
-                return None  # another thread is ahead
-            recent = self._recent = RecentAnswers(snapshot.revision)
-        return recent
 
     def _roles_at(self, snapshot: Snapshot, state: ApplicationState) -> Roles:
         """What a view knows of roles."""

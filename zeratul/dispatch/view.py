@@ -101,7 +101,7 @@ class View(Opened):
         if source is None:
             recent = self._remembering()
             if recent is not None:
-                recent.put(self.application, question, self.snapshot.now_ms, answer)
+                recent.put(self.application, question, self.revision, self.snapshot.now_ms, answer)
         return answer
 
     def decide_many(
@@ -151,7 +151,7 @@ class View(Opened):
         for index, answer in decided.items():
             answers[index] = answer
             if recent is not None and not isinstance(answer, ZeratulError):
-                recent.put(self.application, questions[index], now_ms, answer)
+                recent.put(self.application, questions[index], self.revision, now_ms, answer)
         return answers  # type: ignore[return-value]  # every place is filled by now
 
     def permissions_on_types(
@@ -183,7 +183,7 @@ class View(Opened):
         recent = self._recent
         if recent is None:
             return None
-        return recent.get(self.application, question, self.snapshot.now_ms)
+        return recent.get(self.application, question, self.revision, self.snapshot.now_ms)
 
     def _remembering(self) -> RecentAnswers | None:
         """Where answers are kept, if none of what was read so far ends at some time."""

@@ -10,6 +10,7 @@ from tests.applications import Installation
 from tests.builders import model, question, rel, rels
 from zeratul.dispatch import closures
 from zeratul.dispatch.engine import Engine
+from zeratul.dispatch.recent import RecentAnswers
 from zeratul.domain.limits import Limits
 from zeratul.domain.membership import Membership
 from zeratul.domain.vocabulary import SELF
@@ -72,7 +73,7 @@ def memo_of(installed: Installation, application: int, type_name: str, name: str
 def ask(installed: Installation, application: int, text: str, *, times: int = 1) -> bool:
     """A check, each time as if nothing had been answered yet at this revision."""
     for _ in range(times):
-        installed.engine._recent.revision = -1
+        installed.engine._recent = RecentAnswers()
         with installed.engine.view(application, now_ms=NOW_MS) as view:
             answer = view.check(question(text)) is Membership.MEMBER
     return answer

@@ -1,8 +1,13 @@
-"""Answers of the newest revision: kept while nothing is committed, and no longer."""
+"""Answers of the newest revision: used while nothing is committed, and no longer."""
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import TYPE_CHECKING
+
+import pytest
 
 import zeratul
 from tests.builders import model, question
@@ -13,8 +18,6 @@ from zeratul.graph.answers import Decision
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 EITHER = model({"document": {"editor": "[user]", "viewer": "[user] or editor"}})
 VIEWERS_ONLY = model({"document": {"editor": "[user]", "viewer": "[user]"}})
@@ -39,32 +42,154 @@ def test_a_past_revision_is_not_answered_by_what_an_older_model_said(tmp_path: P
 
 def test_earlier_times_are_not_answered() -> None:
     """A row that has expired was there before: answers hold from their time on."""
-    answers = RecentAnswers(7)
-    answers.put(1, ASKED, 100, NO)
-    assert answers.get(1, ASKED, 100) is NO
-    assert answers.get(1, ASKED, 101) is NO
-    assert answers.get(1, ASKED, 99) is None
-    assert answers.get(2, ASKED, 100) is None
+    answers = RecentAnswers()
+    answers.put(1, ASKED, 7, 100, NO)
+    assert answers.get(1, ASKED, 7, 100) == NO
+    assert answers.get(1, ASKED, 7, 101) == NO
+    assert answers.get(1, ASKED, 7, 99) is None
+    assert answers.get(2, ASKED, 7, 100) is None
+
+
+def test_each_answer_has_its_own_time() -> None:
+    """A clock that is behind is told what was answered before its time, and nothing later."""
+    answers = RecentAnswers()
+    later = question("document:b#viewer@user:u")
+    answers.put(1, ASKED, 7, 100, NO)
+    answers.put(1, later, 7, 200, NO)
+    assert answers.get(1, ASKED, 7, 150) == NO
+    assert answers.get(1, later, 7, 150) is None
+    answers.put(1, later, 7, 150, YES)
+    assert answers.get(1, later, 7, 150) == YES
+    assert answers.get(1, later, 7, 200) == YES
+
+
+def test_another_revision_is_not_answered() -> None:
+    """Neither a later one nor an earlier one, which a slower thread may still be at."""
+    answers = RecentAnswers()
+    answers.put(1, ASKED, 7, 100, NO)
+    assert answers.get(1, ASKED, 8, 100) is None
+    assert answers.get(1, ASKED, 6, 100) is None
+    assert answers.get(1, ASKED, 7, 100) == NO
+    answers.put(1, ASKED, 8, 100, YES)
+    assert answers.get(1, ASKED, 8, 100) == YES
+    assert answers.get(1, ASKED, 7, 100) is None
+    assert len(answers) == 1
+
+
+def test_a_commit_ends_what_was_answered(tmp_path: Path) -> None:
+    """Whatever it was about, and whichever way it is asked."""
+    with zeratul.open(tmp_path) as door:
+        door.put_model(EITHER)
+        door.write("document:b#editor@user:u")
+        asked = ("user:u", "document:a", "viewer")
+        for _ in range(2):
+            assert not door.check(*asked)
+            assert door.check_many([asked]) == [False]
+        door.write("document:a#editor@user:u")
+        for _ in range(2):
+            assert door.check(*asked)
+            assert door.check_many([asked]) == [True]
+        door.delete("document:a#editor@user:u")
+        assert door.check_many([asked]) == [False]
+        assert not door.check(*asked)
 
 
 def test_a_tenant_is_part_of_the_question() -> None:
     """What is asked in one tenant is not answered by what was asked in another, or in none."""
-    answers = RecentAnswers(7)
-    answers.put(1, ASKED._replace(tenant="t"), 100, YES)
-    assert answers.get(1, ASKED._replace(tenant="t"), 100) is YES
-    assert answers.get(1, ASKED._replace(tenant="u"), 100) is None
-    assert answers.get(1, ASKED, 100) is None
+    answers = RecentAnswers()
+    answers.put(1, ASKED._replace(tenant="t"), 7, 100, YES)
+    assert answers.get(1, ASKED._replace(tenant="t"), 7, 100) == YES
+    assert answers.get(1, ASKED._replace(tenant="u"), 7, 100) is None
+    assert answers.get(1, ASKED, 7, 100) is None
 
 
-def test_the_oldest_go_when_two_generations_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked again stays, what is not goes; memory is bounded."""
-    monkeypatch.setattr(recent, "GENERATION_MAX", 2)
-    answers = RecentAnswers(7)
+@pytest.mark.parametrize(
+    "other",
+    [
+        "document:u#viewer@user:a",
+        "document:a#editor@user:u",
+        "folder:a#viewer@user:u",
+        "document:a#viewer@group:u",
+        "document:a#viewer@user:u#member",
+        "document:b#viewer@user:u",
+        "document:a#viewer@user:v",
+    ],
+)
+def test_every_part_of_a_question_counts(other: str) -> None:
+    """No two questions share an answer."""
+    answers = RecentAnswers()
+    answers.put(1, ASKED, 7, 100, YES)
+    assert answers.get(1, question(other), 7, 100) is None
+
+
+def test_every_decision_comes_back() -> None:
+    """As it was given, the ways included."""
+    answers = RecentAnswers()
+    ways = (True, False, None)
+    for decision in (Decision(*each) for each in product(Membership, ways, ways)):
+        answers.put(1, ASKED, 7, 100, decision)
+        assert answers.get(1, ASKED, 7, 100) == decision
+
+
+def test_what_was_asked_least_recently_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for one: what is asked again stays, and memory is bounded."""
+    monkeypatch.setattr(recent, "ANSWERS_MAX", 3)
+    answers = RecentAnswers()
     asked = [question(f"document:{n}#viewer@user:u") for n in range(6)]
     for each in asked[:3]:
-        answers.put(1, each, 1, YES)
-    assert answers.get(1, asked[0], 1) is YES
-    for each in asked[3:]:
-        answers.put(1, each, 1, YES)
-    assert answers.get(1, asked[1], 1) is None
-    assert answers.get(1, asked[5], 1) is YES
+        answers.put(1, each, 7, 1, YES)
+    assert answers.get(1, asked[0], 7, 1) == YES
+    for each in asked[3:5]:
+        answers.put(1, each, 7, 1, YES)
+        assert len(answers) == 3
+    assert [answers.get(1, each, 7, 1) for each in asked] == [YES, None, None, YES, YES, None]
+
+
+def test_an_answer_given_anew_is_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of an earlier revision was looked for before it is replaced, and stays with that."""
+    monkeypatch.setattr(recent, "ANSWERS_MAX", 2)
+    answers = RecentAnswers()
+    first, second, third = (question(f"document:{n}#viewer@user:u") for n in range(3))
+    answers.put(1, first, 7, 1, YES)
+    answers.put(1, second, 7, 1, YES)
+    assert answers.get(1, first, 8, 1) is None
+    answers.put(1, first, 8, 1, NO)
+    answers.put(1, third, 8, 1, YES)
+    assert answers.get(1, first, 8, 1) == NO
+    assert answers.get(1, second, 7, 1) is None
+
+
+def test_questions_with_long_ids_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take more memory than the number of answers is bounded for."""
+    monkeypatch.setattr(recent, "IDS_LENGTH_MAX", 10)
+    answers = RecentAnswers()
+    fits, too_long = (question(f"document:{'d' * size}#viewer@user:u") for size in (9, 10))
+    for each in (fits, too_long):
+        answers.put(1, each, 7, 1, YES)
+    assert answers.get(1, fits, 7, 1) == YES
+    assert answers.get(1, too_long, 7, 1) is None
+
+
+def test_threads_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gets the right answer or none, however often another makes room for its own."""
+    monkeypatch.setattr(recent, "ANSWERS_MAX", 4)
+    interval = sys.getswitchinterval()
+    answers = RecentAnswers()
+    asked = [question(f"document:{n}#viewer@user:u") for n in range(8)]
+
+    def work(start: int) -> int:
+        for turn in range(3_000):
+            number = (start + turn * 3) % len(asked)
+            expected = YES if number % 2 else NO
+            if answers.get(1, asked[number], 7, 1) not in (None, expected):
+                return 1
+            answers.put(1, asked[number], 7, 1, expected)
+        return 0
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(work, range(4))) == 0
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(answers) <= 4
