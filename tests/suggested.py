@@ -8,7 +8,7 @@ from zeratul.service.roles.role_answers import Labelled
 
 if TYPE_CHECKING:
     from tests.unit.service.role_world import RoleWorld
-    from zeratul.service.ground.answers import Suggestion
+    from zeratul.service.questions.access_answers import Suggestion
 
 
 def do(world: RoleWorld, who: str, suggestion: Suggestion) -> None:

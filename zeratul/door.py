@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
 from zeratul.errors import InternalError
 from zeratul.graph.answers import CheckQuestion
-from zeratul.service.ground.answers import Page, RelationshipFilter
+from zeratul.service.ground.answers import Page
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.relationships.importing import feed_all
+from zeratul.service.relationships.relationship_answers import RelationshipFilter
 from zeratul.service.services import Services, system_clock_ms
 from zeratul.store.lmdb import open_store
 from zeratul.store.lmdb.environment import MAP_BYTES_DEFAULT
@@ -30,14 +31,11 @@ if TYPE_CHECKING:
     from typing import Self, TypeVar
 
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import (
-        BulkAnswer,
-        ExplainAnswer,
-        ImportAnswer,
-        ModelAnswer,
-        StoredRelationship,
-    )
+    from zeratul.service.ground.answers import BulkAnswer, StoredRelationship
     from zeratul.service.ground.caller import Caller
+    from zeratul.service.questions.access_answers import ExplainAnswer
+    from zeratul.service.relationships.relationship_answers import ImportAnswer
+    from zeratul.service.rules.model_answers import ModelAnswer
 
     Answer = TypeVar("Answer")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from zeratul.service.ground.answers import ExplainAnswer
+    from zeratul.service.questions.access_answers import ExplainAnswer
 
 MODEL = model(
     {

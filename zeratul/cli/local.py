@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zeratul.cli.target import Json, Rows
     from zeratul.domain.relationship import ObjectRef, SubjectRef
-    from zeratul.service.ground.answers import RowStream
+    from zeratul.service.questions.list_answers import RowStream
 
 
 Answer = TypeVar("Answer")

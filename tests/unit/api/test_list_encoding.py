@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from zeratul.api.authaz import list_encoding
 from zeratul.domain.relationship import id_is_valid
-from zeratul.service.ground.answers import ResourceRow, SubjectRow
 from zeratul.service.ground.blocks import WAYS, Block
+from zeratul.service.questions.list_answers import ResourceRow, SubjectRow
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(id_is_valid)
 awkward = st.sampled_from(['a"b', "\\", 'x\\"', "é", "😀", "\u2028", "}\\n{", "\\u0041"])

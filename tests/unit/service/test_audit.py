@@ -10,10 +10,10 @@ from tests.builders import rel, rels
 from tests.unit.service.conftest import MODEL
 from zeratul.errors import PreconditionError, ValidationError
 from zeratul.service.administration.audit_log import AuditFilter
-from zeratul.service.ground.answers import Precondition, RelationshipFilter
 from zeratul.service.ground.audit import record, server_caller
 from zeratul.service.ground.setting_documents import ApplicationSettings, DecisionLog
 from zeratul.service.relationships.importing import feed_all
+from zeratul.service.relationships.relationship_answers import Precondition, RelationshipFilter
 
 ANN = rel("document:a#viewer@user:ann")
 

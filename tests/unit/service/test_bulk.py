@@ -7,7 +7,7 @@ import pytest
 from tests.builders import question, rel, rels
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import LimitError, MalformedError, PreconditionError, ValidationError
-from zeratul.service.ground.answers import Precondition
+from zeratul.service.relationships.relationship_answers import Precondition
 from zeratul.store.interface import Outcome
 
 WRITES = rels(

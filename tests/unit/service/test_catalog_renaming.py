@@ -16,7 +16,8 @@ from zeratul.errors import (
     UnknownNameError,
     ValidationError,
 )
-from zeratul.service.ground.answers import Page, RelationshipFilter
+from zeratul.service.ground.answers import Page
+from zeratul.service.relationships.relationship_answers import RelationshipFilter
 from zeratul.service.roles.role_answers import Labelled, Wish
 from zeratul.service.rules.catalog_answers import RelationRequest, ResourceRequest
 from zeratul.service.services import Services

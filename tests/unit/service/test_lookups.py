@@ -17,7 +17,8 @@ from zeratul.errors import (
     StoreError,
     UnknownNameError,
 )
-from zeratul.service.ground.answers import Page, ResourceRow, SubjectRow
+from zeratul.service.ground.answers import Page
+from zeratul.service.questions.list_answers import ResourceRow, SubjectRow
 from zeratul.service.questions.listings import RecentListings
 from zeratul.service.services import Services
 from zeratul.store.lmdb.snapshot import LmdbSnapshot

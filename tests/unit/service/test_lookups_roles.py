@@ -9,7 +9,8 @@ from tests.unit.service.role_world import RoleWorld
 from zeratul.domain.relationship import ObjectRef
 from zeratul.errors import ConflictError, MalformedError, NotFoundError, UserScopeError
 from zeratul.graph.answers import CheckQuestion
-from zeratul.service.ground.answers import Page, ResourceRow
+from zeratul.service.ground.answers import Page
+from zeratul.service.questions.list_answers import ResourceRow
 from zeratul.service.questions.listings import RecentListings
 from zeratul.service.roles.role_answers import Labelled
 

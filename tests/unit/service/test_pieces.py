@@ -13,10 +13,10 @@ from zeratul.domain.membership import Membership
 from zeratul.domain.relationship import ObjectRef
 from zeratul.errors import ConflictError, MalformedError
 from zeratul.graph.answers import Explanation, TraceNode
-from zeratul.service.ground.answers import ExplainAnswer
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.futures import ModelMovedError, all_of, followed, resolved, retrying
 from zeratul.service.ground.times import format_time, parse_time
+from zeratul.service.questions.access_answers import ExplainAnswer
 from zeratul.service.questions.text import explanation_text
 
 SECRET = bytes(range(32))

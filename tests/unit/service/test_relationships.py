@@ -21,7 +21,8 @@ from zeratul.errors import (
     UnknownNameError,
     ValidationError,
 )
-from zeratul.service.ground.answers import Page, RelationshipFilter
+from zeratul.service.ground.answers import Page
+from zeratul.service.relationships.relationship_answers import RelationshipFilter
 from zeratul.service.services import Services
 from zeratul.store.lmdb import open_store
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import Application, NewKey
+    from zeratul.service.administration.application_answers import Application
     from zeratul.service.ground.setting_documents import DecisionMode
+    from zeratul.service.keys.key_answers import NewKey
     from zeratul.service.services import Services
 
 _APPLICATION = Decoder(ApplicationBody)

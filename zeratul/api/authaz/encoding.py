@@ -16,20 +16,18 @@ if TYPE_CHECKING:
     from zeratul.domain.relationship import Relationship, SubjectRef
     from zeratul.errors import ZeratulError
     from zeratul.graph.answers import ExpandNode
+    from zeratul.service.administration.application_answers import Application
     from zeratul.service.ground.answers import (
-        Application,
         BulkAnswer,
         Deleted,
-        ExpandAnswer,
-        ImportAnswer,
         ItemResult,
-        KeyInfo,
-        ModelAnswer,
-        NewKey,
         RelationshipPage,
         StoredRelationship,
-        Written,
     )
+    from zeratul.service.keys.key_answers import KeyInfo, NewKey
+    from zeratul.service.questions.access_answers import ExpandAnswer
+    from zeratul.service.relationships.relationship_answers import ImportAnswer, Written
+    from zeratul.service.rules.model_answers import ModelAnswer
 
 USER = "user"
 

@@ -9,7 +9,7 @@ from zeratul.api.authaz.encoding import relationship, subject
 if TYPE_CHECKING:
     from zeratul.domain.relationship import SubjectRef
     from zeratul.graph.answers import TraceNode
-    from zeratul.service.ground.answers import (
+    from zeratul.service.questions.access_answers import (
         DirectGrant,
         ExplainAnswer,
         PolicyExplained,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from zeratul.domain.membership import Membership
 from zeratul.domain.zookie import Zookie
-from zeratul.service.ground.answers import BulkCheckAnswer, CheckAnswer
+from zeratul.service.ground.answers import CheckAnswer
 from zeratul.service.questions.access import Access
+from zeratul.service.questions.access_answers import BulkCheckAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

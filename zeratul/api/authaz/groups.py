@@ -32,12 +32,8 @@ if TYPE_CHECKING:
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
     from zeratul.domain.relationship import SubjectRef
-    from zeratul.service.ground.answers import (
-        Group,
-        MembersAdded,
-        MembersRemoved,
-        StoredRelationship,
-    )
+    from zeratul.service.ground.answers import StoredRelationship
+    from zeratul.service.groups.group_answers import Group, MembersAdded, MembersRemoved
     from zeratul.service.services import Services
 
 _GROUP = Decoder(GroupBody)

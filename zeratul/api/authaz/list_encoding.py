@@ -16,14 +16,14 @@ from zeratul.service.ground.blocks import WAYS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from zeratul.service.ground.answers import (
+    from zeratul.service.ground.blocks import Block
+    from zeratul.service.questions.list_answers import (
         ResourcePage,
         ResourceRow,
         RowStream,
         SubjectPage,
         SubjectRow,
     )
-    from zeratul.service.ground.blocks import Block
 
 Row = TypeVar("Row")
 

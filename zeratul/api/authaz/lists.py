@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from zeratul.api.authaz.list_encoding import RowWriter
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import Page, RowStream
+    from zeratul.service.ground.answers import Page
+    from zeratul.service.questions.list_answers import RowStream
     from zeratul.service.services import Services
 
 Row = TypeVar("Row")

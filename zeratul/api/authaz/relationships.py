@@ -23,14 +23,12 @@ from zeratul.api.responses import json_answer, json_bytes
 from zeratul.api.work import idempotency
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import InputError, LimitError, ValidationError, ZeratulError
-from zeratul.service.ground.answers import (
-    BulkAnswer,
-    OnError,
+from zeratul.service.ground.idempotency import Replay
+from zeratul.service.relationships.relationship_answers import (
     Precondition,
     RelationshipFilter,
     Written,
 )
-from zeratul.service.ground.idempotency import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from zeratul.api.forwarding import Forwarder
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
+    from zeratul.service.ground.answers import BulkAnswer, OnError
     from zeratul.service.services import Services
 
 # LIMIT: rows of a page a front reads itself; more would hold up the checks beside them.

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import ImportAnswer
     from zeratul.service.relationships.importing import Importer
+    from zeratul.service.relationships.relationship_answers import ImportAnswer
     from zeratul.service.services import Services
 
 # LIMIT: bytes fed to the importer at a time: long enough to be worth a change of thread.

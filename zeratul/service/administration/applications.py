@@ -24,7 +24,8 @@ import orjson
 from zeratul.domain.relationship import id_is_valid, id_problem
 from zeratul.errors import AlreadyExistsError, InputError, MalformedError
 from zeratul.language.openfga import empty_schema
-from zeratul.service.ground.answers import FIRST_PAGE, Application, ApplicationPage, Page
+from zeratul.service.administration.application_answers import Application, ApplicationPage
+from zeratul.service.ground.answers import FIRST_PAGE, Page
 from zeratul.service.ground.audit import record, server_caller
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.directory import (

@@ -18,20 +18,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from zeratul.domain.relationship import id_problem
 from zeratul.errors import LimitError, MalformedError, ZeratulError
-from zeratul.service.ground.answers import (
-    FIRST_PAGE,
-    Group,
-    GroupDeleted,
-    GroupPage,
-    GroupPut,
-    Page,
-)
+from zeratul.service.ground.answers import FIRST_PAGE, Page
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.futures import retrying
 from zeratul.service.ground.labels import NAME_LENGTH_MAX
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.stored_rows import delete_stored, find_stored
+from zeratul.service.groups.group_answers import Group, GroupDeleted, GroupPage, GroupPut
 from zeratul.service.groups.members import Members, member_rows, require_groups
 from zeratul.service.groups.stored_groups import (
     GROUP_TYPE,

@@ -6,19 +6,14 @@ from typing import TYPE_CHECKING
 
 from zeratul.domain.relationship import WILDCARD, Relationship
 from zeratul.errors import LimitError, ValidationError, ZeratulError
-from zeratul.service.ground.answers import (
-    FIRST_PAGE,
-    MembersAdded,
-    MembersRemoved,
-    Page,
-    RelationshipPage,
-)
+from zeratul.service.ground.answers import FIRST_PAGE, Page, RelationshipPage
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.futures import resolved, retrying
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.stored_rows import stored_relationships
 from zeratul.service.ground.validation import findings_of
+from zeratul.service.groups.group_answers import MembersAdded, MembersRemoved
 from zeratul.service.groups.stored_groups import (
     GROUP_TYPE,
     MEMBER,

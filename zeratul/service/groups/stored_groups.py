@@ -14,10 +14,10 @@ from zeratul.domain.relationship import RESERVED_TYPE_MARK, WILDCARD
 from zeratul.domain.scopes import GRANT_TYPE, parse_grant
 from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT
 from zeratul.errors import ConflictError, InUseError, MalformedError, NotFoundError
-from zeratul.service.ground.answers import Group
 from zeratul.service.ground.directory import secret_digest
 from zeratul.service.ground.stored_rows import relationships
 from zeratul.service.ground.validation import require_id
+from zeratul.service.groups.group_answers import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from zeratul.domain.relationship import id_is_valid
-from zeratul.service.ground.answers import KeyInfo
 from zeratul.service.ground.directory import KEY_KIND, ROOT_KEY_ID, SERVER, secret_digest
 from zeratul.service.ground.times import format_time
+from zeratul.service.keys.key_answers import KeyInfo
 from zeratul.service.keys.key_uses import forget_use
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from zeratul.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from zeratul.service.ground.answers import FIRST_PAGE, KeyInfo, KeyPage, NewKey, Page
+from zeratul.service.ground.answers import FIRST_PAGE, Page
 from zeratul.service.ground.audit import record, server_caller
 from zeratul.service.ground.caller import Caller, KnownKey
 from zeratul.service.ground.cursors import Cursor, query_digest
@@ -37,6 +37,7 @@ from zeratul.service.ground.directory import (
 )
 from zeratul.service.ground.futures import resolved
 from zeratul.service.ground.labels import require_name, require_tenant
+from zeratul.service.keys.key_answers import KeyInfo, KeyPage, NewKey
 from zeratul.service.keys.key_documents import (
     Stored,
     are_indexed,

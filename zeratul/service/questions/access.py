@@ -18,7 +18,7 @@ from zeratul.errors import (
     ZeratulError,
 )
 from zeratul.graph.answers import CheckQuestion, Decision
-from zeratul.service.ground.answers import BulkCheckAnswer, CheckAnswer, ExpandAnswer
+from zeratul.service.ground.answers import CheckAnswer
 from zeratul.service.ground.labels import require_tenant
 from zeratul.service.ground.validation import (
     DIRECT_GRANTS,
@@ -31,6 +31,7 @@ from zeratul.service.ground.validation import (
     require_type,
     reserved_type,
 )
+from zeratul.service.questions.access_answers import BulkCheckAnswer, ExpandAnswer
 from zeratul.service.questions.explanations import explained
 from zeratul.service.questions.lookups import Lookups
 
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
     from zeratul.dispatch.view import View
     from zeratul.domain.relationship import Relationship
-    from zeratul.service.ground.answers import ExplainAnswer
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
+    from zeratul.service.questions.access_answers import ExplainAnswer
 
 # LIMIT: subjects an expansion lists on one leaf; it says how many there are.
 EXPAND_SUBJECTS_MAX = 100

@@ -16,7 +16,7 @@ from zeratul.domain.relationship import WILDCARD, SubjectRef
 from zeratul.domain.rewrite import Arrow, Computed, Direct, Exclusion, Intersection, Union
 from zeratul.graph.answers import Decision
 from zeratul.language.catalog import relation_actions
-from zeratul.service.ground.answers import DirectGrant
+from zeratul.service.questions.access_answers import DirectGrant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zeratul.domain.rewrite import Rewrite
     from zeratul.domain.schema import TypeDefinition
     from zeratul.graph.answers import CheckQuestion, Explanation
-    from zeratul.service.ground.answers import Effect
+    from zeratul.service.questions.access_answers import Effect
 
 # LIMIT: relations that hold and are traced to their relationship; a person reads no more.
 TRACED_MAX = 20

@@ -15,7 +15,7 @@ from zeratul.domain.membership import Membership
 from zeratul.domain.paths import path_text
 from zeratul.domain.scopes import parse_scope
 from zeratul.graph.answers import Decision
-from zeratul.service.ground.answers import ExplainAnswer, PolicyExplained, RoleExplained
+from zeratul.service.questions.access_answers import ExplainAnswer, PolicyExplained, RoleExplained
 from zeratul.service.questions.direct_grants import direct_grants
 from zeratul.service.questions.suggestions import suggestions
 from zeratul.service.questions.text import explanation_text
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zeratul.dispatch.view import View
     from zeratul.domain.relationship import Relationship
     from zeratul.graph.answers import CheckQuestion, RoleTrace
-    from zeratul.service.ground.answers import Suggestion
+    from zeratul.service.questions.access_answers import Suggestion
     from zeratul.service.roles.stored_policies import StoredPolicy
     from zeratul.service.roles.stored_roles import StoredRole
 

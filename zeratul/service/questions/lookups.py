@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zeratul.domain.relationship import WILDCARD
 from zeratul.domain.vocabulary import SELF
 from zeratul.errors import ConflictError, MalformedError
-from zeratul.service.ground.answers import (
-    FIRST_PAGE,
-    Page,
+from zeratul.service.ground.answers import FIRST_PAGE, Page
+from zeratul.service.ground.blocks import Block
+from zeratul.service.ground.cursors import Cursor, query_digest
+from zeratul.service.ground.labels import require_tenant
+from zeratul.service.ground.validation import require_resource, require_subject, require_type
+from zeratul.service.questions.list_answers import (
     ResourcePage,
     ResourceRow,
     RowStream,
     SubjectPage,
     SubjectRow,
 )
-from zeratul.service.ground.blocks import Block
-from zeratul.service.ground.cursors import Cursor, query_digest
-from zeratul.service.ground.labels import require_tenant
-from zeratul.service.ground.validation import require_resource, require_subject, require_type
 from zeratul.service.questions.listings import (
     Listing,
     RecentListings,

@@ -17,7 +17,7 @@ from zeratul.domain.schema import AllowedSubject
 from zeratul.errors import MalformedError
 from zeratul.language.catalog import relation_actions
 from zeratul.language.reserved import holders
-from zeratul.service.ground.answers import Suggestion
+from zeratul.service.questions.access_answers import Suggestion
 from zeratul.service.roles.stored_policies import POLICY_KIND, unpack_policy
 from zeratul.service.roles.stored_roles import (
     GLOBAL_ROLES,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zeratul.dispatch.view import View
     from zeratul.domain.paths import Path
     from zeratul.graph.answers import CheckQuestion, Explanation
-    from zeratul.service.ground.answers import RoleExplained
+    from zeratul.service.questions.access_answers import RoleExplained
     from zeratul.service.roles.stored_policies import StoredPolicy
     from zeratul.service.roles.stored_roles import StoredRole
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from zeratul.graph.answers import CheckQuestion, RoleReason, TraceNode
-    from zeratul.service.ground.answers import (
+    from zeratul.service.questions.access_answers import (
         ExplainAnswer,
         PolicyExplained,
         RoleExplained,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from zeratul.errors import InputError, LimitError, PreconditionError, ValidationError, ZeratulError
-from zeratul.service.ground.answers import BulkAnswer, ItemResult, Precondition
+from zeratul.service.ground.answers import BulkAnswer, ItemResult
 from zeratul.service.ground.audit import record_many
 from zeratul.service.ground.futures import resolved, retrying
 from zeratul.service.ground.stored_model import require_model
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zeratul.service.ground.foundation import Foundation
     from zeratul.service.ground.idempotency import Idempotent, Replay
     from zeratul.service.ground.validation import WriteTable
+    from zeratul.service.relationships.relationship_answers import Precondition
     from zeratul.store.interface import Snapshot, WriteTransaction
 
 _STATUS: dict[Outcome, ItemStatus] = {

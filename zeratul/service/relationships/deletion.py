@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from zeratul.domain.vocabulary import Vocabulary
-    from zeratul.service.ground.answers import RelationshipFilter
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
     from zeratul.service.relationships.filters import Selection
+    from zeratul.service.relationships.relationship_answers import RelationshipFilter
     from zeratul.store.interface import Snapshot, StoredRow, WriteTransaction
 
 # LIMIT: rows in memory at a time.

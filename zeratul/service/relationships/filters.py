@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zeratul.domain.relationship import SubjectRef
     from zeratul.domain.schema import Schema
     from zeratul.domain.vocabulary import Vocabulary
-    from zeratul.service.ground.answers import RelationshipFilter
+    from zeratul.service.relationships.relationship_answers import RelationshipFilter
     from zeratul.store.interface import Snapshot, StoredRow
 
 

@@ -22,12 +22,12 @@ from zeratul.domain.relationship import (
     id_is_valid,
 )
 from zeratul.errors import LimitError, MalformedError, SubjectNotAllowedError, ZeratulError
-from zeratul.service.ground.answers import ImportAnswer, Reject
 from zeratul.service.ground.audit import batch_of, record_many
 from zeratul.service.ground.futures import all_of, followed, resolved, retrying
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.validation import new_row
 from zeratul.service.relationships.bulk import foresee
+from zeratul.service.relationships.relationship_answers import ImportAnswer, Reject
 from zeratul.store.interface import Outcome
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeratul.service.ground.answers import FIRST_PAGE, Page, RelationshipFilter, RelationshipPage
+from zeratul.service.ground.answers import FIRST_PAGE, Page, RelationshipPage
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.stored_rows import stored_relationships
 from zeratul.service.ground.validation import DIRECT_GRANTS
 from zeratul.service.relationships.filters import Selection, select
+from zeratul.service.relationships.relationship_answers import RelationshipFilter
 
 if TYPE_CHECKING:
     from zeratul.domain.relationship import ObjectRef, SubjectRef

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeratul.service.ground.answers import Deleted, OnError, RelationshipFilter, Written
+from zeratul.service.ground.answers import Deleted, OnError
 from zeratul.service.ground.audit import record, relationship_event, user_of
 from zeratul.service.ground.futures import resolved, retrying
 from zeratul.service.ground.stored_model import require_model
@@ -18,6 +18,7 @@ from zeratul.service.ground.validation import DIRECT_GRANTS
 from zeratul.service.relationships.bulk import Bulk
 from zeratul.service.relationships.deletion import delete_by_filter
 from zeratul.service.relationships.reading import Reading
+from zeratul.service.relationships.relationship_answers import RelationshipFilter, Written
 from zeratul.store.interface import Outcome
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
     from zeratul.domain.relationship import Relationship
     from zeratul.errors import ZeratulError
-    from zeratul.service.ground.answers import BulkAnswer, Precondition
+    from zeratul.service.ground.answers import BulkAnswer
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
     from zeratul.service.ground.idempotency import Idempotent, Replay
+    from zeratul.service.relationships.relationship_answers import Precondition
     from zeratul.store.interface import Row, WriteTransaction
 
 

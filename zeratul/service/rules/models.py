@@ -12,7 +12,6 @@ from zeratul.language.application import joined
 from zeratul.language.catalog_rules import check_catalog, check_resource
 from zeratul.language.findings import Findings, Place
 from zeratul.language.openfga import compile_model
-from zeratul.service.ground.answers import ModelAnswer
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.ground.etags import etag_of, require_match
 from zeratul.service.ground.futures import ModelMovedError, resolved, retrying
@@ -24,6 +23,7 @@ from zeratul.service.ground.stored_model import (
     require_model,
     slot_names,
 )
+from zeratul.service.rules.model_answers import ModelAnswer
 from zeratul.service.rules.orphans import Orphans
 
 if TYPE_CHECKING:
