@@ -32,6 +32,7 @@ class Plan:
     seconds: float
     connections: int
     distinct_questions: int
+    new_questions: int
     peers_scale: float
     stored: tuple[int, ...]
     uploads: int
@@ -57,6 +58,7 @@ QUICK = Plan(
     seconds=1.0,
     connections=8,
     distinct_questions=1_000,
+    new_questions=0,
     peers_scale=0.1,
     stored=(0, 20_000, 100_000),
     uploads=8,
@@ -81,6 +83,7 @@ FULL = Plan(
     seconds=4.0,
     connections=8,
     distinct_questions=20_000,
+    new_questions=40_000,
     peers_scale=1.0,
     stored=(0, 1_000_000, 10_000_000),
     uploads=20,

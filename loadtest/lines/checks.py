@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from loadtest import floors
 from loadtest.bench import Row, check_load, median, ratio, turns
-from loadtest.client import CHECK_MANY, Client, Wire, WrongAnswerError, body_of, check_many_body
+from loadtest.client import (
+    CHECK_MANY,
+    Client,
+    Wire,
+    WrongAnswerError,
+    body_of,
+    bulk_body,
+    check_many_body,
+)
 from loadtest.extremes import ArrowChains, DeepGroups
 from loadtest.inside import ask_inside
 from loadtest.processes import ServerFaultError
@@ -32,58 +42,103 @@ WORDS = {
 }
 
 
+NEW = ", never asked before"
+# wrk counts in whole seconds; in one, no server here comes to the end of the new questions.
+NEW_SECONDS = 1.0
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Questions of a kind, and how they are asked."""
+
+    target: Target
+    questions: Sequence[Question]
+    is_new: bool = False
+
+
 def check(bench: Bench) -> Iterator[Row]:
-    """One check over HTTP: direct, nested group, inherited from a folder, denied."""
+    """One check over HTTP: direct, nested group, inherited from a folder, denied.
+
+    Each as a set of questions that come round, and (in a full run) as questions of which none was
+    asked since the last commit.
+    """
     shape = Peers(bench.plan.peers_scale)
     target = bench.loaded("peers", shape)
-    questions = {
-        kind: shape.questions(kind, bench.plan.distinct_questions) for kind in shape.kinds
+    asked = {
+        WORDS[kind]: _Asked(target, shape.questions(kind, bench.plan.distinct_questions))
+        for kind in shape.kinds
     }
+    if bench.plan.new_questions:
+        asked |= {
+            WORDS[kind] + NEW: _Asked(target, _distinct(bench, shape, kind), is_new=True)
+            for kind in shape.kinds
+        }
     with Client(target) as client:
-        for asked in questions.values():
-            client.verify(asked)
+        for each in asked.values():
+            client.verify(each.questions)
+    some = asked[WORDS["direct"]].questions
+    asked_floors = {name: _Asked(floor, some) for name, floor in bench.http_floors().items()}
     seen: dict[str, list[Measured]] = {}
     processor_us: dict[str, list[float]] = {}
 
-    def noting(name: str, target: Target, asked: Sequence[Question]) -> Callable[[], float]:
-        load, server = check_load(bench, target, asked), bench.server_of(target)
+    def noting(name: str, each: _Asked) -> Callable[[], float]:
+        seconds = NEW_SECONDS if each.is_new else bench.plan.seconds
+        load = check_load(bench, each.target, each.questions, seconds=seconds)
+        server = bench.server_of(each.target)
 
         def work() -> float:
+            if each.is_new:
+                _commit(each.target)
             before = server.processor_seconds()
             measured = load()
             spent = server.processor_seconds() - before
+            if each.is_new and measured.requests > len(each.questions):
+                raise ValueError("some questions were asked twice")
             seen.setdefault(name, []).append(measured)
             processor_us.setdefault(name, []).append(spent / measured.requests * 1e6)
             return measured.rate
 
         return work
 
-    works = {
-        name: noting(name, floor, questions["direct"])
-        for name, floor in bench.http_floors().items()
-    }
-    works |= {kind: noting(kind, target, asked) for kind, asked in questions.items()}
+    works = {name: noting(name, each) for name, each in (asked_floors | asked).items()}
     figures = turns(bench.plan.rounds, works)
-    for kind, asked in questions.items():
+    for name, each in asked.items():
         ratios = {
-            name: ratio(figures[kind], figures[name]) for name in ("fair", "bare", "bare uvloop")
+            floor: ratio(figures[name], figures[floor])
+            for floor in ("fair", "bare", "bare uvloop")
         }
-        p50 = median([each.p50_ms for each in seen[kind]])
-        p99 = median([each.p99_ms for each in seen[kind]])
+        p50 = median([measured.p50_ms for measured in seen[name]])
+        p99 = median([measured.p99_ms for measured in seen[name]])
         yield Row(
             line="check",
-            work=WORDS[kind],
-            value=median(figures[kind]),
+            work=name,
+            value=median(figures[name]),
             unit="requests/s",
-            floors={name: median(figures[name]) for name in ratios},
+            floors={floor: median(figures[floor]) for floor in ratios},
             ratios=ratios,
             aim="fair ≥ 0.8, bare ≥ 0.6",
             met=ratios["fair"] >= 0.8 and ratios["bare"] >= 0.6,
-            note=f"{len(asked):,} questions, {bench.plan.connections} connections, "
+            note=f"{len(each.questions):,} questions, {bench.plan.connections} connections, "
             f"p50 {p50:.2f} ms, p99 {p99:.2f} ms; processor time a request "
-            f"{median(processor_us[kind]):.0f} µs, fair {median(processor_us['fair']):.0f} µs, "
+            f"{median(processor_us[name]):.0f} µs, fair {median(processor_us['fair']):.0f} µs, "
             f"bare {median(processor_us['bare']):.0f} µs",
         )
+
+
+def _distinct(bench: Bench, shape: Peers, kind: str) -> list[Question]:
+    """Questions of a kind of which none comes twice."""
+    most = bench.plan.new_questions
+    found = list(dict.fromkeys(shape.questions(kind, 4 * most)))[:most]
+    if len(found) < most:
+        raise ValueError(f"the shape has no {most:,} questions of the kind {kind}")
+    return found
+
+
+def _commit(target: Target) -> None:
+    """Commit something of no account: no answer given so far is of the newest revision then."""
+    with Client(target) as client:
+        client.bulk(bulk_body([(f"document:new{next(_numbers)}", "viewer", "user:nobody")]))
 
 
 def _batches(shape: Peers, count: int) -> list[list[Question]]:
