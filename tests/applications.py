@@ -243,7 +243,29 @@ class Installation:
         revision: int | None = None,
         now_ms: int | None = None,
     ) -> list[Any]:
-        """Answers of (method of ``Answers``, arguments) over one view."""
+        """Answers of (method of ``Answers``, arguments) over one view.
+
+        What is answered without a view has to be the same, and is asked first: it must not depend
+        on what opening a view makes the process learn.
+        """
+        recalled = [
+            self.engine.recall(application, *arguments, now_ms=now_ms)
+            if method == "check" and revision is None
+            else None
+            for method, arguments in asked
+        ]
+        answers = self._ask(application, asked, revision, now_ms)
+        for known, answer, each in zip(recalled, answers, asked, strict=True):
+            assert known is None or known[1].membership == answer, each
+        return answers
+
+    def _ask(
+        self,
+        application: int,
+        asked: Sequence[tuple[str, tuple[Any, ...]]],
+        revision: int | None,
+        now_ms: int | None,
+    ) -> list[Any]:
         with self.engine.view(application, revision=revision, now_ms=now_ms) as view:
             answers = Answers(view)
             return [getattr(answers, method)(*arguments) for method, arguments in asked]

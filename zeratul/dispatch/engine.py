@@ -9,11 +9,13 @@ from zeratul.dispatch.recent import RecentAnswers
 from zeratul.dispatch.roles import POLICY_KIND, ROLE_KIND, RoleCache, Roles
 from zeratul.dispatch.state import MODEL_KIND, ApplicationState, load_state
 from zeratul.dispatch.view import View
+from zeratul.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from zeratul.domain.limits import Limits
+    from zeratul.graph.answers import CheckQuestion, Decision
     from zeratul.store.interface import Snapshot, Store
 
 
@@ -27,6 +29,8 @@ class Engine:
         self._states: dict[int, ApplicationState] = {}
         self._roles: dict[int, RoleCache] = {}
         self._recent = RecentAnswers()
+        # Mark and revision of the newest commit that was followed.
+        self._newest = (-1, -1)
         self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
 
     def on_documents(self, listener: Callable[[Iterable[tuple[int, str, str]]], None]) -> None:
@@ -48,6 +52,8 @@ class Engine:
         snapshot = self.store.snapshot(now_ms=now_ms, revision=revision)
         try:
             self.memos.follow(snapshot)
+            if snapshot.mark != self._newest[0]:
+                self._newest = (snapshot.mark, snapshot.head)
             state = self._states.get(application)
             if state is None or state.schema_revision > snapshot.head:
                 state = self._load(application, snapshot)
@@ -66,6 +72,25 @@ class Engine:
         except BaseException:
             snapshot.close()
             raise
+
+    def recall(
+        self, application: int, question: CheckQuestion, *, now_ms: int | None = None
+    ) -> tuple[int, Decision] | None:
+        """Revision and decision, if nothing was committed since the answer was given, else None.
+
+        What a view would answer, without opening one. No listener is told of anything either: what
+        they were told last is of the same commit.
+        """
+        try:
+            mark, clock_ms = self.store.glance()
+        except StoreError:
+            return None  # a view tries harder, and tells
+        followed, revision = self._newest
+        if mark != followed:
+            return None
+        at_ms = clock_ms if now_ms is None else now_ms
+        found = self._recent.get(application, question, revision, at_ms)
+        return None if found is None else (revision, found)
 
     def follow(self) -> None:
         """Learn what other processes committed, without asking anything."""

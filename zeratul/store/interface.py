@@ -140,6 +140,10 @@ class Snapshot(Protocol):
     def close(self) -> None:
         """Release it; nothing may be read afterwards."""
 
+    @property
+    def mark(self) -> int:
+        """Of the commit it was opened at, see ``Store.glance``."""
+
     # Names.
     def node(self, type_slot: int, object_id: str) -> int | None:
         """The node of a name, or None where no commit interned it."""
@@ -377,6 +381,16 @@ class Store(Protocol):
 
         Raises:
             RevisionError: the revision is in the future or was collected.
+            StoreError: no reader slot, or closed.
+        """
+
+    def glance(self) -> tuple[int, int]:
+        """The mark of the latest commit, of whatever process, and the time in milliseconds.
+
+        Cheaper than a snapshot, for who only asks whether anything was committed since one was
+        opened: a snapshot of the same ``mark`` holds the same.
+
+        Raises:
             StoreError: no reader slot, or closed.
         """
 

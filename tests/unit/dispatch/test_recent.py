@@ -13,11 +13,17 @@ import zeratul
 from tests.builders import model, question
 from zeratul.dispatch import recent
 from zeratul.dispatch.recent import RecentAnswers
+from zeratul.domain.limits import Limits
 from zeratul.domain.membership import Membership
+from zeratul.door import Door
+from zeratul.errors import StoreError, UnauthenticatedError
 from zeratul.graph.answers import Decision
+from zeratul.service.services import Services, system_clock_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
 
 EITHER = model({"document": {"editor": "[user]", "viewer": "[user] or editor"}})
 VIEWERS_ONLY = model({"document": {"editor": "[user]", "viewer": "[user]"}})
@@ -193,3 +199,90 @@ def test_threads_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert len(answers) <= 4
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Door, Door]]:
+    """Services of two processes, as far as memory goes, on one store with a model."""
+    with zeratul.open(tmp_path) as first:
+        first.put_model(EITHER)
+        others = Services.build(first.services.store, limits=Limits(), clock_ms=system_clock_ms)
+        yield first, Door(others, others.local_caller("default"))
+
+
+def asks(door: Door) -> Membership:
+    with door.services.engine.view(door.caller.application) as view:
+        return view.check(ASKED)
+
+
+def recalled(door: Door, **more: int) -> Membership | None:
+    found = door.services.engine.recall(door.caller.application, ASKED, **more)
+    return None if found is None else found[1].membership
+
+
+def test_an_answer_is_recalled_until_anybody_commits(two: tuple[Door, Door]) -> None:
+    """Without a view, and without having heard of what the other one did."""
+    first, second = two
+    assert recalled(first) is None
+    assert asks(first) is Membership.NOT_MEMBER
+    assert recalled(first) is Membership.NOT_MEMBER
+    assert recalled(second) is None, "each has its own memory"
+    second.write("document:a#viewer@user:u")
+    assert recalled(first) is None
+    first.services.engine.follow()
+    assert recalled(first) is None, "what it heard does not make old answers new"
+    assert asks(first) is Membership.MEMBER
+    assert recalled(first) is Membership.MEMBER
+    first.delete("document:a#viewer@user:u")
+    assert recalled(first) is None
+    assert asks(first) is Membership.NOT_MEMBER
+
+
+def test_what_is_recalled_has_the_revision_of_the_newest_commit(two: tuple[Door, Door]) -> None:
+    first, second = two
+    second.write("document:b#viewer@user:u")
+    with first.services.engine.view(first.caller.application) as view:
+        view.check(ASKED)
+        found = first.services.engine.recall(first.caller.application, ASKED)
+        assert found is not None
+        assert found[0] == view.revision == view.snapshot.head
+
+
+def test_an_earlier_time_recalls_nothing(two: tuple[Door, Door]) -> None:
+    first, _ = two
+    with first.services.engine.view(first.caller.application, now_ms=2_000) as view:
+        assert view.check(ASKED) is Membership.NOT_MEMBER
+    assert recalled(first, now_ms=1_999) is None
+    assert recalled(first, now_ms=2_000) is Membership.NOT_MEMBER
+
+
+def test_a_store_that_cannot_be_looked_at_recalls_nothing(
+    two: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view that is opened then says what is wrong."""
+    first, _ = two
+    asks(first)
+
+    def busy() -> tuple[int, int]:
+        raise StoreError("no reader slot", reason="busy")
+
+    monkeypatch.setattr(first.services.store, "glance", busy)
+    assert recalled(first) is None
+
+
+def test_a_key_taken_away_elsewhere_gets_no_answer_from_memory(two: tuple[Door, Door]) -> None:
+    first, second = two
+    made = second.services.keys.create(second.caller, "short", permissions=["checks:create"])
+    secret = made.result().secret
+    caller = first.services.keys.authenticate(secret, deferred=True)
+    for _ in range(2):
+        assert not first.services.access.check(caller, ASKED).allowed
+    assert recalled(first) is Membership.NOT_MEMBER
+    second.services.keys.delete(second.caller, made.result().key.id).result()
+    with pytest.raises(UnauthenticatedError):
+        first.services.access.check(caller, ASKED)
+    # Another key's question makes the answer one of the newest commit again.
+    assert asks(first) is Membership.NOT_MEMBER
+    assert recalled(first) is Membership.NOT_MEMBER
+    with pytest.raises(UnauthenticatedError):
+        first.services.access.check(caller, ASKED)

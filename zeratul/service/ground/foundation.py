@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zeratul.dispatch.engine import Engine
     from zeratul.dispatch.view import View
     from zeratul.domain.limits import Limits
+    from zeratul.graph.answers import CheckQuestion, Decision
     from zeratul.service.ground.answers import Page
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.cursors import Cursor
@@ -79,6 +80,13 @@ class Foundation:
                 view.close()
                 raise
         return view
+
+    def recall(self, caller: Caller, question: CheckQuestion) -> tuple[int, Decision] | None:
+        """The revision and the answer, if it was given before and the caller's key holds."""
+        found = self.engine.recall(caller.application, question)
+        known = caller.known_key
+        # Looked at after the commit was: what took the key away is not of that commit then.
+        return found if known is None or known.alive else None
 
     def pinned(self, caller: Caller, cursor: Cursor) -> View:
         """A view of what a cursor goes on with.

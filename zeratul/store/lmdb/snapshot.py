@@ -81,6 +81,12 @@ class LmdbSnapshot(Names):
         """Release it; later reads fail."""
         self._transaction.abort()
 
+    @property
+    def mark(self) -> int:
+        """The commit it was opened at: LMDB's number of it, another for each."""
+        mark: int = self._transaction.id()
+        return mark
+
     # Documents.
 
     @translated

@@ -107,6 +107,18 @@ class LmdbStore:
         return self._snapshot(now_ms, revision)
 
     @translated
+    def glance(self) -> tuple[int, int]:
+        """The mark of the latest commit, of whatever process, and the time in milliseconds.
+
+        Raises:
+            StoreError: no reader slot, or closed.
+        """
+        transaction = self._begin()
+        mark: int = transaction.id()
+        transaction.abort()
+        return mark, self._clock_ms()
+
+    @translated
     def _snapshot(self, now_ms: int | None, revision: int | None) -> LmdbSnapshot:
         transaction = self._begin()
         state = transaction.get(STATE_KEY, db=self._meta)
