@@ -296,6 +296,7 @@ class WriteTransaction(Protocol):
 
     Attributes:
         revision: the revision this commit will have.
+        job: which job of the commit this is; no other one of it has the same number.
         now_ms: its time.
         snapshot: reads that see what the transaction wrote so far (its ``changes`` end at the
             commit before).
@@ -306,6 +307,7 @@ class WriteTransaction(Protocol):
     """
 
     revision: int
+    job: int
     now_ms: int
     snapshot: Snapshot
     changed: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
@@ -108,13 +109,27 @@ def test_a_bulk_call_is_one_summary(services, caller, quiet):
     assert {"created": 2, "replaced": 0, "deleted": 0} == event["after"]
     assert {"type": "relationships", "id": event["batchId"]} == event["target"]
     with services.store.snapshot() as snapshot:
-        assert f"bat_{snapshot.revision}" == event["batchId"]
+        assert event["batchId"].startswith(f"bat_{snapshot.revision}_")
         assert [2] == [
             len(change.rows) // 18
             for change in snapshot.changes(snapshot.revision - 1, snapshot.revision)
         ]
     services.relationships.bulk(caller, facts).result()  # Changes nothing.
     assert quiet + 1 == len(events(services, caller))
+
+
+def test_calls_of_one_commit_have_batches_of_their_own(services, caller):
+    """Callers that happened to share a commit are not to be taken for one call."""
+    go_on = Event()
+    held = services.store.write(lambda _: go_on.wait(10))  # The next ones wait, then go together.
+    futures = [
+        services.relationships.bulk(caller, rels(f"document:{name}#viewer@user:ann"))
+        for name in "ab"
+    ]
+    go_on.set()
+    assert held.result()
+    assert 1 == len({future.result().zookie for future in futures})
+    assert 2 == len({each["batchId"] for each in events(services, caller)[:2]})
 
 
 def test_what_is_refused_or_only_tried_leaves_nothing(services, caller, quiet):

@@ -1,8 +1,8 @@
 """Audit: who changed what, written in the same transaction as the change (contract authaz §7).
 
 What changed nothing leaves no event. A call that changes many things leaves one summary; what it
-changed stands in the change log under the revision that its batch id names. What concerns the
-server rather than an application (applications made and deleted, the root key) stands in the
+changed stands in the change log under the revision that its batch id begins with. What concerns
+the server rather than an application (applications made and deleted, the root key) stands in the
 server's own log.
 """
 
@@ -69,8 +69,11 @@ def record(
 
 
 def batch_of(tx: WriteTransaction) -> str:
-    """The id under which a bulk call's relationships are found in the change log."""
-    return f"bat_{tx.revision}"
+    """The id common to what one call changed: ``bat_<revision>_<job of that commit>``.
+
+    The revision is where the change log has it, with what other calls of the commit changed.
+    """
+    return f"bat_{tx.revision}_{tx.job}"
 
 
 def record_many(

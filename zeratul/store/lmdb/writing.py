@@ -50,6 +50,7 @@ class Writing:
         transaction, tables: the LMDB transaction and its tables.
         counters: the store's counters as this transaction leaves them.
         revision: the revision this commit will have if it changes anything.
+        job: how many jobs the transaction began so far, the running one included.
         now_ms: its time.
         snapshot: reads that see what the transaction wrote so far.
         touched: whether the running job put anything.
@@ -72,6 +73,7 @@ class Writing:
         self.revision = self.counters.head + 1
         if self.revision > REVISION_MAX:
             raise StoreError("the store has no revision number left", reason="exhausted")
+        self.job = 0
         self.now_ms = now_ms
         self.touched = False
         self.changed = False
@@ -97,6 +99,7 @@ class Writing:
 
     def start_job(self) -> None:
         """Forget what the job before did."""
+        self.job += 1
         self.touched = False
         self.changed = False
         self.doomed = None
