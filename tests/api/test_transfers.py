@@ -2,6 +2,10 @@
 
 import http.client
 import json
+import time
+from dataclasses import replace
+
+import pytest
 
 from tests.api.client import FACTS, NDJSON, fact
 from tests.api.servers import new_application
@@ -17,6 +21,10 @@ def lines(count, start=0):
             ).encode()
             + b"\n"
         )
+
+
+# More than one commit's lines, and more than the importer is fed at a time.
+BATCH_AND_MORE = b"".join(lines(12_000))
 
 
 def load(api, pieces, *, path=f"{FACTS}/import", **headers):
@@ -74,19 +82,61 @@ def test_an_empty_import_is_an_import_of_nothing(api):
     assert load(api, b"\n\n").json["lines"] == 0
 
 
-def test_a_client_gone_half_way_leaves_what_was_committed_and_harms_nothing(api):
+def begin_load(api, body):
+    """An import of which ``body`` was sent and more is to come."""
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
     connection.putrequest("POST", f"{FACTS}/import")
-    for name, value in {
-        "X-API-Key": api.key,
-        "Transfer-Encoding": "chunked",
-        **api.headers,
-        **LINES,
-    }.items():
+    headers = {"X-API-Key": api.key, "Transfer-Encoding": "chunked", **api.headers, **LINES}
+    for name, value in headers.items():
         connection.putheader(name, value)
     connection.endheaders()
-    body = b"".join(lines(12_000))
     connection.send(b"%x\r\n%b\r\n" % (len(body), body))
+    return connection
+
+
+def told(api, action):
+    """The one event of this kind, once it is there."""
+    until_s = time.monotonic() + 10
+    while not (found := api.get("/api/v1/audit", action=action).json["data"]):
+        assert time.monotonic() < until_s, f"no {action}"
+        time.sleep(0.01)
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("accept", ["application/json", NDJSON])
+def test_an_import_that_breaks_off_tells_what_it_did(api, accept):
+    """Its begin alone would leave open whether it did one line or a million."""
+    connection = begin_load(
+        replace(api, headers={**api.headers, "Accept": accept}), BATCH_AND_MORE
+    )
+    started = told(api, "relationships.import_started")
+    connection.sock.close()
+    connection.close()
+    ended = told(api, "relationships.import_broken_off")
+    assert ended["batchId"] == started["batchId"]
+    assert ended["after"]["created"] == len(api.everything()) == 10_000
+    assert api.get("/api/v1/audit", action="relationships.imported").json["data"] == []
+
+
+def test_an_import_whose_key_goes_tells_what_it_did(api):
+    """Refused in the middle: the answer says why, the event how far it came."""
+    made = api.post("/api/v1/api-keys", {"name": "k", "permissions": ["relationships:import"]})
+    connection = begin_load(replace(api, key=made.json["secret"]), BATCH_AND_MORE)
+    told(api, "relationships.import_started")
+    assert api.call("DELETE", f"/api/v1/api-keys/{made.json['id']}").status == 204
+    connection.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(BATCH_AND_MORE), BATCH_AND_MORE))
+    answer = connection.getresponse()
+    assert answer.status == 401
+    answer.read()
+    connection.close()
+    ended = told(api, "relationships.import_broken_off")
+    assert ended["after"]["created"] == len(api.everything()) == 10_000
+
+
+def test_a_client_gone_half_way_leaves_what_was_committed_and_harms_nothing(api):
+    body = BATCH_AND_MORE
+    connection = begin_load(api, body)
     connection.sock.close()
     connection.close()
     # The same once more: all of it is there then, whatever came of the first.

@@ -145,12 +145,15 @@ class Local:
     def load(self, chunks: Iterator[bytes], *, dry_run: bool) -> Iterator[Json]:
         """See `Target`."""
         importer = self.services.transfers.importer(self.caller, dry_run=dry_run)
-        for chunk in chunks:
-            under_way = importer.feed(chunk)
-            if under_way is not None:
-                under_way.result()
-                yield encoding.imported(importer.progress(), complete=False)
-        yield encoding.imported(importer.finish().result(), complete=True)
+        try:
+            for chunk in chunks:
+                under_way = importer.feed(chunk)
+                if under_way is not None:
+                    under_way.result()
+                    yield encoding.imported(importer.progress(), complete=False)
+            yield encoding.imported(importer.finish().result(), complete=True)
+        finally:
+            importer.break_off().result()
 
     def export(self) -> Iterator[bytes]:
         """See `Target`."""

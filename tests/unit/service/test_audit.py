@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from threading import Event
 
@@ -9,11 +10,11 @@ import pytest
 
 from tests.builders import rel, rels
 from tests.unit.service.conftest import MODEL
-from zeratul.errors import PreconditionError, ValidationError
+from zeratul.errors import PreconditionError, StoreError, ValidationError
 from zeratul.service.administration.audit_log import AuditFilter
 from zeratul.service.ground.audit import record, server_caller
 from zeratul.service.ground.setting_documents import ApplicationSettings, DecisionLog
-from zeratul.service.relationships.importing import feed_all
+from zeratul.service.relationships.importing import Committed, feed_all
 from zeratul.service.relationships.relationship_answers import Precondition, RelationshipFilter
 
 ANN = rel("document:a#viewer@user:ann")
@@ -177,12 +178,56 @@ def test_an_import_tells_its_begin_and_its_end(services, caller, quiet):
     assert quiet + 2 == len(events(services, caller))
 
 
-def test_an_import_that_breaks_off_has_left_its_event(services, caller):
+def test_an_import_that_nobody_ends_has_left_its_event(services, caller):
     importer = services.transfers.importer(caller)
     importer.feed(line(ANN))
     importer._commit()
     importer._under_way[0].result()
     assert "relationships.import_started" == last(services, caller)["action"]
+
+
+def test_an_import_that_breaks_off_tells_what_was_done(services, caller, quiet):
+    """What was committed counts; a line that was only read is in no count but that of lines."""
+    importer = services.transfers.importer(caller)
+
+    def chunks():
+        yield line(ANN) + b"{}\n"
+        importer._commit()
+        yield line(rel("document:b#viewer@user:ann"))
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        feed_all(importer, chunks())
+    ended, started = events(services, caller)[:2]
+    assert ["relationships.import_started", "relationships.import_broken_off"] == [
+        started["action"],
+        ended["action"],
+    ]
+    assert started["batchId"] == ended["batchId"]
+    counts = {"lines": 3, "created": 1, "existing": 0, "replaced": 0, "rejected": 1}
+    assert counts == {name: ended["after"][name] for name in counts}
+    importer.break_off().result()
+    assert quiet + 2 == len(events(services, caller))
+
+
+def test_batches_behind_one_that_failed_are_counted(services, caller):
+    importer = services.transfers.importer(caller)
+    importer.feed(line(ANN))
+    importer._commit()
+    failed: Future[Committed] = Future()
+    failed.set_exception(StoreError("full", reason="full"))
+    importer._under_way.append(failed)
+    importer.feed(line(rel("document:b#viewer@user:ann")))
+    importer._commit()
+    assert 2 == importer.break_off().result().created
+    assert 2 == last(services, caller)["after"]["created"]
+
+
+def test_an_import_that_breaks_off_before_its_first_commit_leaves_nothing(services, caller, quiet):
+    importer = services.transfers.importer(caller)
+    importer.feed(line(ANN))
+    importer.break_off().result()
+    assert quiet == len(events(services, caller))
 
 
 def test_an_import_of_nothing_leaves_nothing(services, caller, quiet):

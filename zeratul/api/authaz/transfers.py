@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
@@ -15,7 +16,7 @@ from zeratul.api.queries import Query
 from zeratul.api.responses import NDJSON, json_answer, stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp import web
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from zeratul.service.relationships.importing import Importer
     from zeratul.service.relationships.relationship_answers import ImportAnswer
     from zeratul.service.services import Services
+
+T = TypeVar("T")
 
 # LIMIT: bytes fed to the importer at a time: long enough to be worth a change of thread.
 FEED_BYTES = 256 * 1024
@@ -42,11 +45,16 @@ class TransferHandlers:
         dry_run = Query(request, ("dryRun",)).flag("dryRun")
         require_type(request, NDJSON_TYPES)
         importer = self._service.importer(request[CALLER], dry_run=dry_run)
-        if reading.wants_stream(request):
-            return await send(request, stream(request, NDJSON), self._lines(request, importer))
-        async for _ in self._fed(request, importer):
-            pass
-        return json_answer(request, encoding.imported(await self._finish(importer), complete=True))
+        try:
+            if reading.wants_stream(request):
+                return await send(request, stream(request, NDJSON), self._lines(request, importer))
+            async for _ in self._fed(request, importer):
+                pass
+            answer = encoding.imported(await self._finish(importer), complete=True)
+            return json_answer(request, answer)
+        finally:
+            # Nobody waits for its event: whoever sent what broke off is gone, or hears why.
+            await self._work.run(importer.break_off)
 
     async def _lines(self, request: web.Request, importer: Importer) -> AsyncIterator[bytes]:
         told = 0
@@ -73,12 +81,21 @@ class TransferHandlers:
             yield
 
     async def _feed(self, importer: Importer, chunk: bytes) -> None:
-        future = await self._work.run(partial(importer.feed, chunk))
+        future = await self._turn(partial(importer.feed, chunk))
         if future is not None:
             await self._work.durable(future)
 
     async def _finish(self, importer: Importer) -> ImportAnswer:
-        return await self._work.durable(await self._work.run(importer.finish))
+        return await self._work.durable(await self._turn(importer.finish))
+
+    async def _turn(self, function: Callable[[], T]) -> T:
+        """The importer's, from another thread; ends before anybody else may have the importer."""
+        running = asyncio.ensure_future(self._work.run(function))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait((running,))
+            raise
 
     async def dump(self, request: web.Request) -> web.StreamResponse:
         """``GET …/export``: everything of one revision, importable again."""

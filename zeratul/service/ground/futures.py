@@ -86,6 +86,14 @@ def all_of(futures: Sequence[Future[T]]) -> Future[list[T]]:
     return outcome
 
 
+def ended(future: Future[S]) -> Future[None]:
+    """A future of the other's end, whether with a result or an error."""
+    outcome: Future[None] = Future()
+    outcome.set_running_or_notify_cancel()
+    future.add_done_callback(lambda _: outcome.set_result(None))
+    return outcome
+
+
 def retrying(attempt: Callable[[], Future[T]]) -> Future[T]:
     """What ``attempt`` comes to, tried again whenever the model moved under it.
 

@@ -9,6 +9,7 @@ one being committed, one being filled.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -23,7 +24,7 @@ from zeratul.domain.relationship import (
 )
 from zeratul.errors import LimitError, MalformedError, SubjectNotAllowedError, ZeratulError
 from zeratul.service.ground.audit import batch_of, record_many
-from zeratul.service.ground.futures import all_of, followed, resolved, retrying
+from zeratul.service.ground.futures import all_of, ended, followed, resolved, retrying
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.validation import new_row
 from zeratul.service.relationships.bulk import foresee
@@ -110,6 +111,7 @@ class Importer:
         self._revision = 0
         self._has_begun = False
         self._batch_id: str | None = None
+        self._is_told = False
 
     def feed(self, data: bytes) -> Future[list[Committed]] | None:
         """Take the next bytes, cut anywhere.
@@ -149,13 +151,34 @@ class Importer:
 
         return followed(all_of(list(self._under_way)), self._end)
 
+    def break_off(self) -> Future[ImportAnswer]:
+        """Go no further: the audit log tells what was committed until then.
+
+        To be called whatever came of the import; behind the answer of ``finish`` it does nothing.
+
+        Returns:
+            The counts so far, once the event is durable; lines that were fed and not committed
+            are not in the store and never will be.
+        """
+        return followed(ended(all_of(list(self._under_way))), self._broken_off)
+
+    def _broken_off(self, _: None) -> Future[ImportAnswer]:
+        while self._under_way:
+            with suppress(ZeratulError):  # That one is not there; those behind it may be.
+                self._reap()
+        return self._tell("relationships.import_broken_off")
+
     def _end(self, _: list[Committed]) -> Future[ImportAnswer]:
-        """The answer, once the event that tells what the import came to is durable."""
         self._reap()
+        return self._tell("relationships.imported")
+
+    def _tell(self, action: str) -> Future[ImportAnswer]:
+        """The answer, once the event that tells what the import came to is durable."""
         done = self.progress()
         batch_id, caller = self._batch_id, self._caller
-        if batch_id is None:  # a dry run, or not one good line
+        if batch_id is None or self._is_told:  # None: a dry run, or not one good line
             return resolved(done)
+        self._is_told = True
         counts = {
             "lines": done.lines,
             "created": done.created,
@@ -166,7 +189,7 @@ class Importer:
         }
 
         def job(tx: WriteTransaction) -> ImportAnswer:
-            record_many(tx, caller, "relationships.imported", counts, batch_id=batch_id)
+            record_many(tx, caller, action, counts, batch_id=batch_id)
             return done
 
         return self._base.store.write(job)
@@ -287,7 +310,7 @@ def _write(base: Foundation, caller: Caller, batch: Batch) -> Future[Committed]:
         outcomes = tx.apply(prepared).writes
         batch_id = None
         if batch.is_first:
-            # So that one which breaks off has left its event, too.
+            # So that one which nobody is left to break off (a killed process) has its event, too.
             batch_id = batch_of(tx)
             record_many(tx, caller, "relationships.import_started", {}, batch_id=batch_id)
         return _committed(outcomes, rejects, tx.effective_revision, batch_id)
@@ -402,8 +425,11 @@ def feed_all(importer: Importer, chunks: Iterable[bytes]) -> ImportAnswer:
     Raises:
         StoreError: a batch could not be committed; what was before it is.
     """
-    for chunk in chunks:
-        behind = importer.feed(chunk)
-        if behind is not None:
-            behind.result()
-    return importer.finish().result()
+    try:
+        for chunk in chunks:
+            behind = importer.feed(chunk)
+            if behind is not None:
+                behind.result()
+        return importer.finish().result()
+    finally:
+        importer.break_off().result()
