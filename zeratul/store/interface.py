@@ -157,10 +157,11 @@ class Snapshot(Protocol):
     def ids(self, nodes: Sequence[int]) -> list[str]:
         """Only the ids, in their order."""
 
-    def id_texts(self, type_slot: int, nodes: Sequence[int]) -> bytes:
+    def id_texts(self, type_slot: int, nodes: Sequence[int], *, keep: bool = False) -> bytes:
         """Only the ids of nodes of one type, in their order, as UTF-8 with a NUL between two.
 
-        No id holds a NUL. The fast path of lists; ascending nodes are fastest.
+        No id holds a NUL. The fast path of lists; ascending nodes are fastest. What is to be kept
+        in memory may soon be asked for again.
         """
 
     # Adjacency, the evaluator's reads. All take many keys: one call is one round.

@@ -9,7 +9,8 @@ import pytest
 
 from zeratul.errors import StoreError
 from zeratul.store.lmdb import known_names, names
-from zeratul.store.lmdb.known_names import KnownNames
+from zeratul.store.lmdb.known_names import KnownNames, KnownTexts
+from zeratul.store.lmdb.snapshot import LmdbSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,10 @@ def test_ids_of_many_nodes(world: World, run_min: int, step: int) -> None:
         expected = [named[node] for node in nodes]
         assert expected == snapshot.ids(nodes)
         assert expected == snapshot.id_texts(world.slot("user"), nodes).decode().split("\x00")
+        with patch.object(names, "TEXT_NODES_MIN", 1):
+            for _ in "read", "remembered":
+                kept = snapshot.id_texts(world.slot("user"), nodes, keep=True)
+                assert expected == kept.decode().split("\x00")
         assert [(world.slot("user"), each) for each in expected] == snapshot.names(nodes)
         repeated = [nodes[0], nodes[0], *nodes[:5]]
         assert [named[node] for node in repeated] == snapshot.ids(repeated)
@@ -97,6 +102,46 @@ def test_a_name_of_a_write_that_came_to_nothing_is_not_remembered(world: World) 
         assert "doc:other" in world.known(snapshot, ["doc:other"])
 
 
+@patch.object(names, "TEXT_NODES_MIN", 1)
+def test_a_number_of_a_write_that_came_to_nothing_is_not_remembered(world: World) -> None:
+    """It goes to another name, which is what is read then."""
+
+    def job(tx: WriteTransaction) -> None:
+        tx.apply(prepared)
+        node = number_of(world, tx.snapshot, "user:never")
+        assert tx.snapshot.id_texts(world.slot("user"), [node], keep=True) == b"never"
+        seen.append(node)
+        raise Abandoned
+
+    seen: list[int] = []
+    prepared = world.prepare(["doc:never#viewer@user:never"])
+    with pytest.raises(Abandoned):
+        world.store.write(job).result()
+    world.write("doc:other#viewer@user:other")
+    with world.store.snapshot() as snapshot:
+        node = number_of(world, snapshot, "user:other")
+        assert [node] == seen
+        assert snapshot.id_texts(world.slot("user"), [node], keep=True) == b"other"
+
+
+@patch.object(names, "TEXT_NODES_MIN", 1)
+def test_ids_that_are_kept_are_read_once_and_errors_each_time(world: World) -> None:
+    """What is kept holds for its type alone; nothing is kept of what could not be read."""
+    user, document = world.slot("user"), world.slot("doc")
+    nodes = users(world, ["a", "b"])
+    with world.store.snapshot() as snapshot:
+        assert snapshot.id_texts(user, nodes, keep=True) == b"a\x00b"
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no name"):
+                snapshot.id_texts(user, [*nodes, 1_000_000], keep=True)
+            with pytest.raises(StoreError, match="another type"):
+                snapshot.id_texts(document, nodes, keep=True)
+        with patch.object(LmdbSnapshot, "_id_texts", side_effect=AssertionError):
+            assert snapshot.id_texts(user, nodes, keep=True) == b"a\x00b"
+            with pytest.raises(AssertionError):
+                snapshot.id_texts(user, nodes)
+
+
 def test_a_stranger_is_looked_up_each_time(world: World) -> None:
     """Until it is stored, by whichever process."""
     with world.store.snapshot() as snapshot:
@@ -116,3 +161,23 @@ def test_remembered_names_are_bounded() -> None:
     known.keep((1, "x" * (known_names.ID_LENGTH_MAX + 1)), 9)
     assert known.find((1, "x" * (known_names.ID_LENGTH_MAX + 1))) is None
     assert known.find((2, "u4")) is None
+
+
+def test_remembered_texts_are_bounded() -> None:
+    """Those not used for longest make room."""
+    known = KnownTexts()
+    with patch.object(known_names, "TEXTS_BYTES_MAX", 30):
+        known.keep(b"key1", b"texts1")
+        known.keep(b"key2", b"texts2")
+        known.keep(b"key2", b"texts2")
+        known.keep(b"key3", b"texts3")
+        assert known.find(b"key1") == b"texts1"
+        known.keep(b"key4", b"texts4")
+        assert known.find(b"key2") is None
+        assert [b"texts1", b"texts3", b"texts4"] == list(
+            map(known.find, (b"key1", b"key3", b"key4"))
+        )
+        known.keep(b"key5", b"x" * 40)
+        assert known.find(b"key5") is None
+        known.keep(b"key6", b"texts6")
+        assert known.find(b"key6") == b"texts6"

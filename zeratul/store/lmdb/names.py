@@ -34,6 +34,8 @@ _SLOT_OVERHEAD = 4  # type slot in front of an id in ``nodes``
 # times as many stand between these: a step costs half of a seek.
 RUN_NODES_MIN = 16
 RUN_SPAN_MAX = 1.5
+# LIMIT: texts of fewer ids are not kept: they are read as quickly.
+TEXT_NODES_MIN = 32
 
 
 class Names(Scans):
@@ -112,9 +114,20 @@ class Names(Scans):
         """Only the ids, in their order."""
         return [str(name[_SLOT_OVERHEAD:], "utf-8") for name in self._full_names(nodes)]
 
-    @translated
-    def id_texts(self, type_slot: int, nodes: Sequence[int]) -> bytes:
+    def id_texts(self, type_slot: int, nodes: Sequence[int], *, keep: bool = False) -> bytes:
         """Only the ids of nodes of one type, in their order, as UTF-8 with a NUL between two."""
+        known = self._known
+        if not keep or known is None or len(nodes) < TEXT_NODES_MIN:
+            return self._id_texts(type_slot, nodes)
+        key = pack_u32(type_slot) + np.asarray(nodes, np.uint32).tobytes()
+        texts = known.texts.find(key)
+        if texts is None:
+            texts = self._id_texts(type_slot, nodes)
+            known.texts.keep(key, texts)
+        return texts
+
+    @translated
+    def _id_texts(self, type_slot: int, nodes: Sequence[int]) -> bytes:
         names = self._full_names(nodes)
         # A slot has 24 bits, so what stands in front of each id begins with a NUL and no id has
         # one: this finds these places and no others, as long as all are of the type.
