@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 
@@ -18,8 +19,9 @@ from zeratul.errors import (
     UnknownNameError,
 )
 from zeratul.service.ground.answers import Page
+from zeratul.service.questions import listings
 from zeratul.service.questions.list_answers import ResourceRow, SubjectRow
-from zeratul.service.questions.listings import RecentListings
+from zeratul.service.questions.listings import AHEAD_MAX, RecentListings, RowsAhead, Slice
 from zeratul.service.services import Services
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
 
@@ -114,8 +116,8 @@ def test_everything_a_subject_can(services, filled):
     assert ([], 0, True) == (nothing.rows, nothing.total, nothing.complete)
 
 
-@pytest.mark.parametrize("forgetful", [False, True], ids=["kept", "computed again"])
-def test_pages_equal_the_list_at_the_first_pages_revision(services, filled, clock, forgetful):
+@pytest.mark.parametrize("way", ["kept", "computed again", "read ahead"])
+def test_pages_equal_the_list_at_the_first_pages_revision(services, filled, clock, way):
     access = services.access
     for call in (
         lambda page: access.who_can(filled, DOCUMENT, "reader", page=page, total=True),
@@ -133,11 +135,13 @@ def test_pages_equal_the_list_at_the_first_pages_revision(services, filled, cloc
             )
             deleted = rels("group:eng#member@user:u6", "document:d8#viewer@user:ann")
             services.relationships.bulk(filled, added, deleted).result()
-            if forgetful:
+            if way == "computed again":
                 access._recent = RecentListings(0)
             cursor = page.next_cursor
             if cursor is None:
                 break
+            if way == "read ahead":
+                access.read_ahead(Page(2, cursor))
         assert whole == [row for page in found for row in page.rows]
         assert 1 == len({(page.revision, page.zookie, page.total) for page in found})
         services.relationships.bulk(filled, deleted).result()
@@ -267,3 +271,51 @@ def test_a_page_is_at_hand_while_its_list_is_remembered(services, filled):
     assert not access.is_at_hand(Page(2, "made-up"))
     access._recent = RecentListings(0)
     assert not access.is_at_hand(Page(2, cursor))
+
+
+def test_a_page_that_was_read_ahead_is_not_read_again(services, filled):
+    access = services.access
+
+    def ask(cursor, size=2):
+        return access.who_can(filled, DOCUMENT, "reader", page=Page(size, cursor))
+
+    cursor = ask(None).next_cursor
+    expected = ask(cursor).rows
+    with patch.object(LmdbSnapshot, "id_texts", side_effect=AssertionError):
+        with pytest.raises(AssertionError):
+            ask(cursor)
+        access._recent, recent = RecentListings(0), access._recent
+        access.read_ahead(Page(2, cursor))
+        access._recent = recent
+        access.read_ahead(Page(2))
+    access.read_ahead(Page(2, cursor))
+    with patch.object(LmdbSnapshot, "id_texts", side_effect=AssertionError):
+        with pytest.raises(AssertionError):
+            ask(cursor, size=3)
+        assert expected == ask(cursor).rows
+        with pytest.raises(AssertionError):
+            ask(cursor)
+    assert expected == ask(cursor).rows
+
+
+def test_a_changed_model_ends_a_list_that_was_read_ahead(services, filled):
+    cursor = services.access.who_can(filled, DOCUMENT, "reader", page=Page(2)).next_cursor
+    services.access.read_ahead(Page(2, cursor))
+    larger = {**MODEL, "type_definitions": [*MODEL["type_definitions"], {"type": "robot"}]}
+    services.models.put(filled, larger).result()
+    with pytest.raises(ConflictError):
+        services.access.who_can(filled, DOCUMENT, "reader", page=Page(2, cursor))
+
+
+def test_what_is_read_ahead_is_bounded():
+    ahead = RowsAhead()
+    rows = Slice(range(0), [1], b"\x01", 1)
+    places = [((b"query", number, 0), 0, 1) for number in range(AHEAD_MAX + 1)]
+    for place in places:
+        ahead.keep(place, rows, b"one")
+    assert ahead.take(places[0]) is None
+    assert ahead.take(places[1]) == (rows, b"one")
+    assert ahead.take(places[1]) is None
+    with patch.object(listings, "AHEAD_BYTES_MAX", 2):
+        ahead.keep(places[0], rows, b"one")
+    assert ahead.take(places[0]) is None

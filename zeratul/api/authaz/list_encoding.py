@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from zeratul.service.ground.blocks import Block
     from zeratul.service.questions.list_answers import (
-        ResourcePage,
         ResourceRow,
+        RowPage,
         RowStream,
-        SubjectPage,
         SubjectRow,
     )
 
@@ -117,7 +116,7 @@ def resource_row(row: ResourceRow) -> dict[str, Any]:
     return {"resource": row.resource, "resourceId": row.resource_id, "via": row.via}
 
 
-def page(answer: SubjectPage | ResourcePage, rows: bytes) -> dict[str, Any]:
+def page(answer: RowPage[Any], rows: bytes) -> dict[str, Any]:
     """A page of who-can or what-can, its rows being JSON already."""
     value: dict[str, Any] = {
         "data": orjson.Fragment(rows),

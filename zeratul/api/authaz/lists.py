@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +12,8 @@ from zeratul.api.authaz.streams import send
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
 from zeratul.api.responses import NDJSON, json_answer, stream
+from zeratul.errors import ZeratulError
+from zeratul.service.ground.answers import Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,12 +23,10 @@ if TYPE_CHECKING:
     from zeratul.api.authaz.list_encoding import RowWriter
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import Page
-    from zeratul.service.questions.list_answers import RowStream
+    from zeratul.service.questions.list_answers import RowPage, RowStream
     from zeratul.service.services import Services
 
 Row = TypeVar("Row")
-Answer = TypeVar("Answer")
 
 _PAGING = ("pageSize", "cursor", "total", "zookie", "tenantId")
 _WHO = ("resource", "resourceId", "action", "permission", "subjectType", "subjectRelation")
@@ -73,8 +75,7 @@ class ListHandlers:
             total=query.flag("total"),
             at_least=fresh,
         )
-        answer = await self._page(page, ask)
-        return json_answer(request, list_encoding.page(answer, writer.array(answer.block)))
+        return await self._page(request, page, ask, writer)
 
     async def what_can(self, request: web.Request) -> web.StreamResponse:
         """``GET /what-can``: every resource of one type on which a subject has the permission."""
@@ -108,12 +109,28 @@ class ListHandlers:
             total=query.flag("total"),
             at_least=fresh,
         )
-        answer = await self._page(page, ask)
+        return await self._page(request, page, ask, writer)
+
+    async def _page(
+        self,
+        request: web.Request,
+        page: Page,
+        ask: Callable[[], RowPage[Row]],
+        writer: RowWriter[Row],
+    ) -> web.StreamResponse:
+        """In another thread, unless that would take longer than the answer."""
+        answer = ask() if self._service.is_at_hand(page) else await self._work.run(ask)
+        if page.cursor and answer.next_cursor:
+            # Whoever asked for a second page reads on: the next one is got ready while this one
+            # is on its way.
+            following = Page(page.size, answer.next_cursor)
+            asyncio.get_running_loop().call_soon(self._read_ahead, following)
         return json_answer(request, list_encoding.page(answer, writer.array(answer.block)))
 
-    async def _page(self, page: Page, ask: Callable[[], Answer]) -> Answer:
-        """In another thread, unless that would take longer than the answer."""
-        return ask() if self._service.is_at_hand(page) else await self._work.run(ask)
+    def _read_ahead(self, page: Page) -> None:
+        # What goes wrong here goes wrong once more, and is told, if the page is asked for.
+        with suppress(ZeratulError):
+            self._service.read_ahead(page)
 
     async def _stream(
         self,

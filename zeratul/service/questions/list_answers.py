@@ -35,10 +35,10 @@ class ResourceRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectPage:
-    """Some of everyone who can; ``total`` counts all rows, when it was asked for."""
+class RowPage(Generic[Row]):
+    """Some rows of one list; ``total`` counts all of them, when it was asked for."""
 
-    block: Block[SubjectRow]
+    block: Block[Row]
     next_cursor: str | None
     complete: bool
     total: int | None
@@ -47,25 +47,7 @@ class SubjectPage:
     zookie: str
 
     @property
-    def rows(self) -> list[SubjectRow]:
-        """The rows one by one."""
-        return list(self.block)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourcePage:
-    """Some of everything a subject can; ``total`` counts all rows, when it was asked for."""
-
-    block: Block[ResourceRow]
-    next_cursor: str | None
-    complete: bool
-    total: int | None
-    page_size: int
-    revision: int
-    zookie: str
-
-    @property
-    def rows(self) -> list[ResourceRow]:
+    def rows(self) -> list[Row]:
         """The rows one by one."""
         return list(self.block)
 

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from zeratul.dispatch.view import View
     from zeratul.graph.answers import ResourceAnswer, Via
 
+ListingKey = tuple[bytes, int, int]
+"""Which list, the revision and the time it is as of."""
+
+# LIMIT: pages that are read ahead, and the names of one: 4 MB in one process.
+AHEAD_MAX = 16
+AHEAD_BYTES_MAX = 256 * 1024
 # Roughly what a place takes in memory besides its text.
 _PLACE_BYTES = 128
 
@@ -89,9 +95,9 @@ class RecentListings:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[bytes, int, int], tuple[Listing, int]] = OrderedDict()
+        self._kept: OrderedDict[ListingKey, tuple[Listing, int]] = OrderedDict()
 
-    def get(self, key: tuple[bytes, int, int]) -> Listing | None:
+    def get(self, key: ListingKey) -> Listing | None:
         """The list, if it is still there."""
         with self._lock:
             found = self._kept.get(key)
@@ -100,7 +106,7 @@ class RecentListings:
             self._kept.move_to_end(key)
             return found[0]
 
-    def keep(self, key: tuple[bytes, int, int], listing: Listing) -> None:
+    def keep(self, key: ListingKey, listing: Listing) -> None:
         """Keep a list, unless it alone is too large; the ones not used for longest make room."""
         with self._lock:
             if key in self._kept:
@@ -113,6 +119,31 @@ class RecentListings:
             while self._bytes > self._bytes_max:
                 _, (_, dropped) = self._kept.popitem(last=False)
                 self._bytes -= dropped
+
+
+class RowsAhead:
+    """Slices with their names, read before they are asked for; each is given away once.
+
+    Nothing in them can grow old: a list is as of one revision, and names never change.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[ListingKey, int, int], tuple[Slice, bytes]] = OrderedDict()
+
+    def take(self, place: tuple[ListingKey, int, int]) -> tuple[Slice, bytes] | None:
+        """What was read of a list behind a position, if so many rows were."""
+        with self._lock:
+            return self._kept.pop(place, None)
+
+    def keep(self, place: tuple[ListingKey, int, int], rows: Slice, ids: bytes) -> None:
+        """Keep it for a while, unless it is very large."""
+        if len(ids) > AHEAD_BYTES_MAX:
+            return
+        with self._lock:
+            self._kept[place] = (rows, ids)
+            if len(self._kept) > AHEAD_MAX:
+                self._kept.popitem(last=False)
 
 
 def resources_listing(view: View, type_name: str, answer: ResourceAnswer) -> Listing:

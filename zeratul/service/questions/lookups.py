@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from zeratul.domain.relationship import WILDCARD
 from zeratul.domain.vocabulary import SELF
@@ -27,15 +27,15 @@ from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.labels import require_tenant
 from zeratul.service.ground.validation import require_resource, require_subject, require_type
 from zeratul.service.questions.list_answers import (
-    ResourcePage,
     ResourceRow,
+    RowPage,
     RowStream,
-    SubjectPage,
     SubjectRow,
 )
 from zeratul.service.questions.listings import (
     Listing,
     RecentListings,
+    RowsAhead,
     Slice,
     cut_out,
     resources_listing,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from zeratul.domain.relationship import ObjectRef, SubjectRef
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
+    from zeratul.service.questions.listings import ListingKey
     from zeratul.store.interface import Snapshot
 
 AnyRow = TypeVar("AnyRow", SubjectRow, ResourceRow)
@@ -59,27 +60,37 @@ EXCEPTIONS_LISTED_MAX = 10_000
 # LIMIT: memory for lists whose later pages may still be asked for, in one process.
 LISTS_BYTES_MAX = 64 * 1024 * 1024
 
+# LIMIT: lists of at most so many rows have their names kept in memory; longer ones would drive out
+# those of all others.
+NAMES_KEPT_ROWS_MAX = 100_000
+
 # A position is how many rows of the head were shown; behind the head, that and the last node.
 _POSITION = struct.Struct(">Q")
-
-
-class _Part(NamedTuple):
-    """A slice, and what it is as of."""
-
-    listing: Listing
-    rows: Slice
-    cursor: str | None
-    size: int
-    revision: int
-    zookie: str
+_START = _POSITION.pack(0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
-    """One list, whatever the page."""
+class _Query(Generic[AnyRow]):
+    """One list, whatever the page.
+
+    Attributes:
+        digest: what its cursors are bound to.
+        compute: makes it.
+        head: rows of its head, by their numbers.
+        row: any other row, of its id and ways.
+    """
 
     digest: bytes
     compute: Callable[[View], Listing]
+    head: Callable[[Snapshot, Listing, range], tuple[AnyRow, ...]]
+    row: Callable[[str, tuple[str, ...]], AnyRow]
+
+    def block(
+        self, snapshot: Snapshot, listing: Listing, rows: Slice, ids: bytes
+    ) -> Block[AnyRow]:
+        """A slice with everything that is told of its rows."""
+        head = self.head(snapshot, listing, rows.head) if rows.head else ()
+        return Block(head=head, ids=ids, ways=rows.ways, row=self.row)
 
 
 class Lookups:
@@ -88,6 +99,7 @@ class Lookups:
     def __init__(self, foundation: Foundation) -> None:
         self._base = foundation
         self._recent = RecentListings(LISTS_BYTES_MAX)
+        self._ahead = RowsAhead()
 
     def who_can(
         self,
@@ -101,7 +113,7 @@ class Lookups:
         page: Page = FIRST_PAGE,
         total: bool = False,
         at_least: str | None = None,
-    ) -> SubjectPage:
+    ) -> RowPage[SubjectRow]:
         """Everyone of a form who has the relation to the resource, a page of it.
 
         Raises:
@@ -113,18 +125,7 @@ class Lookups:
             LimitError: too many reads.
         """
         query = _who(caller, resource, relation, (subject_type, subject_relation), tenant)
-        part = self._part(caller, query, page, at_least)
-        with self._base.store.snapshot() as snapshot:
-            block = _subjects(snapshot, part.listing, part.rows, subject_type, subject_relation)
-        return SubjectPage(
-            block=block,
-            next_cursor=part.cursor,
-            complete=part.cursor is None,
-            total=part.listing.total if total else None,
-            page_size=part.size,
-            revision=part.revision,
-            zookie=part.zookie,
-        )
+        return self._page(caller, query, page, at_least, total=total)
 
     def what_can(
         self,
@@ -137,7 +138,7 @@ class Lookups:
         page: Page = FIRST_PAGE,
         total: bool = False,
         at_least: str | None = None,
-    ) -> ResourcePage:
+    ) -> RowPage[ResourceRow]:
         """Every resource of a type the subject has the relation to, a page of it.
 
         Raises:
@@ -146,18 +147,7 @@ class Lookups:
             UserScopeError: the caller speaks for one user, and this is not about that one.
         """
         query = _what(caller, subject, type_name, relation, tenant)
-        part = self._part(caller, query, page, at_least)
-        with self._base.store.snapshot() as snapshot:
-            block = _resources(snapshot, part.listing, part.rows, type_name)
-        return ResourcePage(
-            block=block,
-            next_cursor=part.cursor,
-            complete=part.cursor is None,
-            total=part.listing.total if total else None,
-            page_size=part.size,
-            revision=part.revision,
-            zookie=part.zookie,
-        )
+        return self._page(caller, query, page, at_least, total=total)
 
     def stream_who_can(
         self,
@@ -172,11 +162,7 @@ class Lookups:
     ) -> RowStream[SubjectRow]:
         """All rows of ``who_can`` at one revision; errors come before the first chunk."""
         query = _who(caller, resource, relation, (subject_type, subject_relation), tenant)
-
-        def name(snapshot: Snapshot, listing: Listing, rows: Slice) -> Block[SubjectRow]:
-            return _subjects(snapshot, listing, rows, subject_type, subject_relation)
-
-        return self._stream(caller, query, at_least, name)
+        return self._stream(caller, query, at_least)
 
     def stream_what_can(
         self,
@@ -190,11 +176,7 @@ class Lookups:
     ) -> RowStream[ResourceRow]:
         """All rows of ``what_can`` at one revision; errors come before the first chunk."""
         query = _what(caller, subject, type_name, relation, tenant)
-
-        def name(snapshot: Snapshot, listing: Listing, rows: Slice) -> Block[ResourceRow]:
-            return _resources(snapshot, listing, rows, type_name)
-
-        return self._stream(caller, query, at_least, name)
+        return self._stream(caller, query, at_least)
 
     def is_at_hand(self, page: Page) -> bool:
         """Whether a page only has to be cut from a list that is remembered: a matter of names."""
@@ -204,14 +186,25 @@ class Lookups:
             cursor = Cursor.open(page.cursor, self._base.cursor_secret)
         except MalformedError:
             return False
-        return self._recent.get((cursor.query, cursor.revision, cursor.now_ms)) is not None
+        return self._recent.get(_key(cursor)) is not None
+
+    def read_ahead(self, page: Page) -> None:
+        """Read the names of a page that is likely to be asked for, if its list is remembered."""
+        if not page.cursor:
+            return
+        cursor = Cursor.open(page.cursor, self._base.cursor_secret)
+        listing = self._recent.get(_key(cursor))
+        if listing is None:
+            return
+        size = self._base.page_size(page)
+        rows = cut_out(listing, _after(cursor), size)
+        with self._base.store.snapshot() as snapshot:
+            self._ahead.keep(
+                (_key(cursor), _after(cursor), size), rows, _ids(snapshot, listing, rows)
+            )
 
     def _stream(
-        self,
-        caller: Caller,
-        query: _Query,
-        at_least: str | None,
-        name: Callable[[Snapshot, Listing, Slice], Block[AnyRow]],
+        self, caller: Caller, query: _Query[AnyRow], at_least: str | None
     ) -> RowStream[AnyRow]:
         base = self._base
         with base.view(caller) as view:
@@ -225,44 +218,65 @@ class Lookups:
                 rows = cut_out(listing, last, STREAM_CHUNK_ROWS)
                 last = rows.last
                 with base.store.snapshot() as snapshot:
-                    block = name(snapshot, listing, rows)
+                    ids = _ids(snapshot, listing, rows)
+                    block = query.block(snapshot, listing, rows, ids)
                 yield block
 
         return RowStream(total=listing.total, revision=revision, zookie=zookie, chunks=chunks())
 
-    def _part(self, caller: Caller, query: _Query, page: Page, at_least: str | None) -> _Part:
+    def _page(
+        self,
+        caller: Caller,
+        query: _Query[AnyRow],
+        page: Page,
+        at_least: str | None,
+        *,
+        total: bool,
+    ) -> RowPage[AnyRow]:
         base = self._base
         size = base.page_size(page)
         with base.view(caller) as view:
             base.require_fresh(view, at_least)
+            schema_revision = view.schema_revision
             if not page.cursor:
                 listing = query.compute(view)
-                schema_revision = view.schema_revision
-                revision, now_ms = view.revision, view.snapshot.now_ms
-                after = 0
+                start = Cursor(
+                    query.digest, view.revision, view.snapshot.now_ms, schema_revision, _START
+                )
             else:
-                cursor = Cursor.decode(page.cursor, base.cursor_secret, query.digest)
-                _, revision, now_ms, schema_revision, position = cursor
-                if schema_revision != view.schema_revision:
+                start = Cursor.decode(page.cursor, base.cursor_secret, query.digest)
+                if start.schema_revision != schema_revision:
                     raise ConflictError(
                         "the model changed since the first page",
                         help="start again without a cursor",
                     )
-                after = _POSITION.unpack(position)[0]
-                listing = self._listing(caller, query, cursor)
-        rows = cut_out(listing, after, size)
+                listing = self._listing(caller, query, start)
+        ahead = self._ahead.take((_key(start), _after(start), size))
+        with base.store.snapshot() as snapshot:
+            if ahead is None:
+                rows = cut_out(listing, _after(start), size)
+                ids = _ids(snapshot, listing, rows)
+            else:
+                rows, ids = ahead
+            block = query.block(snapshot, listing, rows, ids)
         following = None
         if rows.last is not None:
-            self._recent.keep((query.digest, revision, now_ms), listing)
-            following = Cursor(
-                query.digest, revision, now_ms, schema_revision, _POSITION.pack(rows.last)
-            ).encode(base.cursor_secret)
-        zookie = base.zookie(caller.application, revision, schema_revision)
-        return _Part(listing, rows, following, size, revision, zookie)
+            self._recent.keep(_key(start), listing)
+            position = _POSITION.pack(rows.last)
+            following = start._replace(position=position).encode(base.cursor_secret)
+        return RowPage(
+            block=block,
+            next_cursor=following,
+            complete=following is None,
+            total=listing.total if total else None,
+            page_size=size,
+            revision=start.revision,
+            zookie=base.zookie(caller.application, start.revision, schema_revision),
+        )
 
-    def _listing(self, caller: Caller, query: _Query, cursor: Cursor) -> Listing:
+    def _listing(self, caller: Caller, query: _Query[AnyRow], cursor: Cursor) -> Listing:
         """The list a cursor belongs to."""
-        kept = self._recent.get((query.digest, cursor.revision, cursor.now_ms))
+        kept = self._recent.get(_key(cursor))
         if kept is not None:
             return kept
         with self._base.pinned(caller, cursor) as view:
@@ -284,7 +298,7 @@ def _who(
     relation: str,
     form: tuple[str, str],
     tenant: str | None,
-) -> _Query:
+) -> _Query[SubjectRow]:
     caller.require("checks:explain")
     tenant = _asked_in(caller, tenant)
     subject_type, subject_relation = form
@@ -300,13 +314,29 @@ def _who(
         type_slot = view.vocabulary.slots[subject_type, SELF]
         return Listing(type_slot, answer.nodes, answer.via, wildcard_via, answer.exceptions)
 
+    prefix = subject_type + ":"
+    suffix = f"#{subject_relation}" if subject_relation else ""
+
+    def head(snapshot: Snapshot, listing: Listing, _: range) -> tuple[SubjectRow, ...]:
+        if listing.wildcard_via is None:
+            return ()
+        listed = listing.exceptions[:EXCEPTIONS_LISTED_MAX].to_array().tolist()
+        exceptions = tuple(prefix + subject_id for subject_id in snapshot.ids(listed))
+        total = len(listing.exceptions)
+        return (SubjectRow(prefix + WILDCARD, listing.wildcard_via, exceptions, total),)
+
     parts = ("who-can", caller.application, resource, relation, *form, tenant)
-    return _Query(query_digest(*parts), compute)
+    return _Query(
+        query_digest(*parts),
+        compute,
+        head,
+        lambda row_id, ways: SubjectRow(prefix + row_id + suffix, ways),
+    )
 
 
 def _what(
     caller: Caller, subject: SubjectRef, type_name: str, relation: str, tenant: str | None
-) -> _Query:
+) -> _Query[ResourceRow]:
     caller.require_question("checks:explain", subject)
     tenant = _asked_in(caller, tenant)
 
@@ -317,8 +347,12 @@ def _what(
         answer = view.lookup_resources(subject, type_name, relation, tenant)
         return resources_listing(view, type_name, answer)
 
+    def head(_: Snapshot, listing: Listing, numbers: range) -> tuple[ResourceRow, ...]:
+        places = listing.places[numbers.start : numbers.stop]
+        return tuple(ResourceRow(type_name, *place) for place in places)
+
     parts = ("what-can", caller.application, subject, type_name, relation, tenant)
-    return _Query(query_digest(*parts), compute)
+    return _Query(query_digest(*parts), compute, head, partial(ResourceRow, type_name))
 
 
 def _asked_in(caller: Caller, tenant: str | None) -> str | None:
@@ -328,32 +362,17 @@ def _asked_in(caller: Caller, tenant: str | None) -> str | None:
     return tenant
 
 
-def _subjects(
-    snapshot: Snapshot, listing: Listing, rows: Slice, subject_type: str, subject_relation: str
-) -> Block[SubjectRow]:
-    prefix = subject_type + ":"
-    suffix = f"#{subject_relation}" if subject_relation else ""
-    head: tuple[SubjectRow, ...] = ()
-    if rows.head and listing.wildcard_via is not None:
-        listed = listing.exceptions[:EXCEPTIONS_LISTED_MAX].to_array().tolist()
-        exceptions = tuple(prefix + subject_id for subject_id in snapshot.ids(listed))
-        total = len(listing.exceptions)
-        head = (SubjectRow(prefix + WILDCARD, listing.wildcard_via, exceptions, total),)
-    return Block(
-        head=head,
-        ids=snapshot.id_texts(listing.type_slot, rows.nodes),
-        ways=rows.ways,
-        row=lambda row_id, ways: SubjectRow(prefix + row_id + suffix, ways),
-    )
+def _key(cursor: Cursor) -> ListingKey:
+    """Which list a cursor goes on with."""
+    return cursor.query, cursor.revision, cursor.now_ms
 
 
-def _resources(
-    snapshot: Snapshot, listing: Listing, rows: Slice, type_name: str
-) -> Block[ResourceRow]:
-    places = listing.places[rows.head.start : rows.head.stop]
-    return Block(
-        head=tuple(ResourceRow(type_name, *place) for place in places),
-        ids=snapshot.id_texts(listing.type_slot, rows.nodes),
-        ways=rows.ways,
-        row=partial(ResourceRow, type_name),
-    )
+def _after(cursor: Cursor) -> int:
+    """The position it goes on behind."""
+    return int(_POSITION.unpack(cursor.position)[0])
+
+
+def _ids(snapshot: Snapshot, listing: Listing, rows: Slice) -> bytes:
+    """The names of a slice."""
+    keep = listing.total <= NAMES_KEPT_ROWS_MAX
+    return snapshot.id_texts(listing.type_slot, rows.nodes, keep=keep)
