@@ -157,6 +157,14 @@ def test_heavy_calls_pass_through_whole(start):
     )
     assert len(listed.lines) == 30_001
     assert listed.lines[-1]["complete"] is True
+    rows, cursor = [], {}
+    while cursor is not None:
+        page = client.get(
+            f"{A}/what-can", userId="u", permission="document:read", pageSize=1_000, **cursor
+        ).json
+        rows += page["data"]
+        cursor = {"cursor": page["nextCursor"]} if page["nextCursor"] else None
+    assert rows == listed.lines[:-1]
     assert len(client.everything()) == 30_000
     checks = [{"permission": "document:read", "resourceId": f"d{n * 10}"} for n in range(5_000)]
     results = client.post(f"{A}/check/bulk", {"userId": "u", "checks": checks}).json["results"]
