@@ -52,6 +52,27 @@ def test_csv_rows_become_lines_of_the_same_numbers():
         }
 
 
+def test_csv_columns_stand_in_any_order_and_an_empty_expiry_is_none():
+    rows = "user:a,,document:x,viewer\nuser:b,2999-01-01T00:00:00Z,document:é,viewer\n"
+
+    lines, _ = read(("subject,expiresAt,resource,relation\n" + rows).encode(), "csv")
+
+    plain = {"resource": "document:x", "relation": "viewer", "subject": "user:a"}
+    assert json.loads(lines[1]) == plain
+    assert json.loads(lines[2]) == {
+        "resource": "document:é",
+        "relation": "viewer",
+        "subject": "user:b",
+        "expiresAt": "2999-01-01T00:00:00Z",
+    }
+
+
+def test_empty_csv_fields_are_left_to_the_importer():
+    lines, _ = read(b"resource,relation,subject\n,viewer,\n", "csv")
+
+    assert json.loads(lines[1]) == {"resource": "", "relation": "viewer", "subject": ""}
+
+
 def test_a_csv_row_of_the_wrong_length_is_left_to_the_importer():
     """It becomes a line that the importer refuses by its number, not a guess."""
     lines, _ = read(b"resource,relation,subject\na:1,b\na:1,b,c:1,d\n", "csv")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import islice, starmap
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+import msgspec
 import orjson
 
 from zeratul.cli.console import CommandError
@@ -21,6 +23,7 @@ Form = Literal["ndjson", "csv"]
 PIECE_BYTES = 256 * 1024
 CSV_ROWS = 2_000
 CSV_COLUMNS = ("resource", "relation", "subject", "expiresAt")
+_encode_lines = msgspec.json.Encoder().encode_lines
 CSV_REQUIRED = {"resource", "relation", "subject"}
 
 
@@ -60,14 +63,10 @@ def _csv_pieces(file: BinaryIO, moved: Callable[[int], None]) -> Iterator[bytes]
         if columns is None:
             return
         _require_columns(columns)
-        lines = [b""]
-        for row in rows:
-            lines.append(_line(columns, row))
-            if len(lines) >= CSV_ROWS:
-                yield b"\n".join(lines) + b"\n"
-                lines = []
-        if lines:
-            yield b"\n".join(lines) + b"\n"
+        yield b"\n"
+        whole = _whole_row(columns)
+        while some := list(islice(rows, CSV_ROWS)):
+            yield _lines(columns, whole, some)
     except csv.Error as error:
         raise CommandError(f"line {rows.line_num}: not CSV: {error}") from error
     except UnicodeDecodeError as error:
@@ -84,6 +83,25 @@ def _require_columns(columns: list[str]) -> None:
             f"the first line of a CSV file names its columns, this one says: {', '.join(columns)}",
             help="resource,relation,subject and perhaps expiresAt",
         )
+
+
+def _whole_row(columns: list[str]) -> type[msgspec.Struct]:
+    """What a row with all columns is encoded as, positions being columns; an empty expiry is none.
+
+    No row ever has the other defaults: they only let the columns stand in any order.
+    """
+    return msgspec.defstruct(
+        "WholeRow",
+        [(name, str | None, "" if name == "expiresAt" else None) for name in columns],
+        omit_defaults=True,
+        gc=False,
+    )
+
+
+def _lines(columns: list[str], whole: type[msgspec.Struct], rows: list[list[str]]) -> bytes:
+    if all(map(len(columns).__eq__, map(len, rows))):
+        return _encode_lines(list(starmap(whole, rows)))
+    return b"".join([_line(columns, row) + b"\n" for row in rows])
 
 
 def _line(columns: list[str], row: list[str]) -> bytes:
