@@ -225,3 +225,39 @@ def test_retries_of_bulk_calls_applications_and_keys(api, root):
         assert again.body == first.body
         assert again.status == first.status
         assert client.post(path, body | {"unknown": 1}, headers=header).status in (400, 409)
+
+
+def _forty(**more: object) -> list[dict[str, object]]:
+    """Enough to be taken as columns: users by id and as subjects, a group, one that expires."""
+    writes = [
+        {"userId": f"u{n}", "resource": "document", "resourceId": "many", "relation": "viewer"}
+        for n in range(20)
+    ]
+    writes += [fact(f"document:many{n}#viewer@user:u{n}") for n in range(18)]
+    writes.append(fact("document:many#viewer@group:g#member"))
+    return [*writes, fact("document:many#viewer@user:late", **more)]
+
+
+def test_many_writes_in_one_call_come_to_the_same_as_each_alone(api):
+    writes = _forty(expiresAt="2999-01-01T00:00:00Z")
+    dry = api.post(f"{FACTS}/bulk?dryRun=true", {"writes": writes})
+    first = api.post(f"{FACTS}/bulk", {"writes": writes})
+    again = api.post(f"{FACTS}/bulk", {"writes": writes})
+    assert (dry.json["created"], first.json["created"]) == (40, 40)
+    assert (again.json["created"], again.json["existing"], again.json["replaced"]) == (0, 40, 0)
+    changed = api.post(f"{FACTS}/bulk", {"writes": _forty(expiresAt="2999-01-02T00:00:00Z")})
+    assert (changed.json["existing"], changed.json["replaced"]) == (40, 1)
+    for write in writes:
+        assert api.post(FACTS, write).json["created"] is False
+    assert api.check("user:u3", "document:many3", "read")
+    assert api.check("user:late", "document:many", "read")
+
+
+def test_a_bad_write_among_many_is_named_and_stops_all_or_only_itself(api):
+    writes = [*_forty(), fact("document:bad#viewer@nobody:u")]
+    refused = api.post(f"{FACTS}/bulk", {"writes": writes})
+    assert refused.status == 400
+    assert "writes[40].subject" in str(refused.json)
+    answer = api.post(f"{FACTS}/bulk?onError=continue&results=errors", {"writes": writes})
+    assert (answer.json["created"], answer.json["failed"]) == (40, 1)
+    assert [40] == [item["index"] for item in answer.json["results"]]

@@ -9,9 +9,12 @@ is called ``*``. In text the first ``:`` separates type and id, so ids may hold 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zeratul.errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ID_LENGTH_MAX = 1_024
 WILDCARD = "*"
@@ -48,6 +51,21 @@ def id_problem(text: str) -> str | None:
     if text != text.strip():
         return "an id must not begin or end with white space"
     return "an id must not contain control characters or surrogates"
+
+
+def surely_valid_ids(ids: Sequence[str]) -> bool:
+    """Whether all may be ids, found out at once; False says nothing, ask for each.
+
+    What is printable has no control character, no surrogate and no white space but the blank.
+    """
+    text = "".join(ids)
+    return (
+        text.isprintable()
+        and "#" not in text
+        and " " not in text
+        and all(ids)
+        and max(map(len, ids), default=0) <= ID_LENGTH_MAX
+    )
 
 
 class ObjectRef(NamedTuple):

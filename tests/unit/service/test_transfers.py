@@ -181,6 +181,15 @@ def test_rejects_are_counted_exactly_and_listed_up_to_the_limit(small_steps):
     assert [1, 2] == [reject.line for reject in answer.rejects]
 
 
+def test_rejects_are_listed_in_the_order_of_the_lines_whatever_is_wrong(small_steps):
+    """The model refuses the first and the third, the second and the fourth are no JSON."""
+    caller = small_steps.local_caller()
+    unknown = ndjson(dict(GOOD[0], relation="nope"))
+    answer = imported(small_steps, caller, (unknown + b"{\n") * 2 + lines_of(many(3)))
+    assert (7, 3, 0, 0, 4) == counts(answer)
+    assert [1, 2] == [reject.line for reject in answer.rejects]
+
+
 def test_it_asks_to_wait_while_the_disk_is_behind(small_steps):
     caller = small_steps.local_caller()
     importer = small_steps.transfers.importer(caller)

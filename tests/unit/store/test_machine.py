@@ -49,7 +49,9 @@ one_write = texts.flatmap(
 )
 writes = st.lists(one_write, max_size=8)
 relations = st.sampled_from(["viewer", "owner", "third", "fourth"])
-batches = st.tuples(writes, st.lists(texts, max_size=5), st.booleans())
+batches = st.tuples(
+    writes, st.lists(texts, max_size=5), st.sampled_from(["one by one", "many", "columns"])
+)
 
 
 class Abandoned(Exception):  # noqa: N818 - what a job raises to be undone
@@ -83,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(group=st.lists(batches, min_size=1, max_size=4), failing=st.integers(0, 12))
     def write_together(
-        self, group: list[tuple[list[tuple[str, int | None]], list[str], bool]], failing: int
+        self, group: list[tuple[list[tuple[str, int | None]], list[str], str]], failing: int
     ) -> None:
         """Several jobs wait for the writer at once; one of them may raise after it wrote."""
         prepared = [self._prepared(*batch) for batch in group]
@@ -103,11 +105,13 @@ class StoreMachine(RuleBasedStateMachine):
                 self._expect(batch, future)
 
     def _prepared(
-        self, write_texts: list[tuple[str, int | None]], delete_texts: list[str], bulk: bool
+        self, write_texts: list[tuple[str, int | None]], delete_texts: list[str], how: str
     ) -> Prepared:
-        with patch.object(prepare, "BULK_ROWS_MIN", 1 if bulk else 1_000):
+        with patch.object(prepare, "BULK_ROWS_MIN", 1_000 if how == "one by one" else 1):
             return self.world.prepare(
-                [(text, self._expiry(lifetime)) for text, lifetime in write_texts], delete_texts
+                [(text, self._expiry(lifetime)) for text, lifetime in write_texts],
+                delete_texts,
+                as_columns=how == "columns",
             )
 
     def _expiry(self, lifetime_ms: int | None) -> int | None:
@@ -126,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _expect(
         self,
-        batch: tuple[list[tuple[str, int | None]], list[str], bool],
+        batch: tuple[list[tuple[str, int | None]], list[str], str],
         future: Future[tuple[int, bool, Applied]],
     ) -> None:
         revision, changed, applied = future.result()

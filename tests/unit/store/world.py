@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tests.unit.store.model import Fact
-from zeratul.store.interface import Applied, Outcome, Row
+from zeratul.store.interface import Applied, Outcome, Row, RowColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +19,20 @@ NAMES = [
     *(("group", ""), ("group", "*"), ("group", "member")),
     *(("doc", ""), ("doc", "*"), ("doc", "viewer"), ("doc", "owner")),
 ]
+
+
+def columns_of(rows: Sequence[Row]) -> RowColumns:
+    """The same as columns; a name stands there once for each end."""
+    expiries = [row.expires_at_ms for row in rows]
+    return RowColumns(
+        [row.resource_type for row in rows] + [row.subject_type for row in rows],
+        [row.resource_id for row in rows] + [row.subject_id for row in rows],
+        np.arange(len(rows)),
+        np.array([row.slot for row in rows], np.uint64),
+        np.array([row.subject_slot for row in rows], np.uint64),
+        np.arange(len(rows)) + len(rows),
+        None if expiries.count(None) == len(rows) else expiries,
+    )
 
 
 class World:
@@ -70,6 +86,8 @@ class World:
         self,
         writes: Iterable[str | Fact | tuple[str | Fact, int | None]] = (),
         deletes: Iterable[str | Fact] = (),
+        *,
+        as_columns: bool = False,
     ) -> Prepared:
         """Prepare relationships given as text; with an expiry where they come as pairs."""
         write_rows = []
@@ -78,7 +96,8 @@ class World:
             fact, expires_at_ms = item if pair else (item, None)
             write_rows.append(self.row(self._fact(fact), expires_at_ms))
         delete_rows = [self.row(self._fact(item)) for item in deletes]
-        return self.store.prepare(self.application, write_rows, delete_rows)
+        chosen = columns_of(write_rows) if as_columns else write_rows
+        return self.store.prepare(self.application, chosen, delete_rows)
 
     def _fact(self, item: str | Fact) -> Fact:
         return self.fact(item) if isinstance(item, str) else item

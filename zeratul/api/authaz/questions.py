@@ -6,8 +6,9 @@ schema at hand; here is refused only what this contract's own words get wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from zeratul.api.authaz.structures import NO_CONDITION
 from zeratul.domain.relationship import (
     WILDCARD,
     ObjectRef,
@@ -16,11 +17,15 @@ from zeratul.domain.relationship import (
 )
 from zeratul.errors import MalformedError, ValidationError
 from zeratul.graph.answers import CheckQuestion
+from zeratul.service.ground.columns import candidates_of_parts
 from zeratul.service.ground.times import parse_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeratul.api.authaz.structures import CheckBody, CheckItem, RelationshipBody
     from zeratul.service.ground.caller import Caller
+    from zeratul.service.ground.columns import Candidates
 
 USER = "user"
 
@@ -117,6 +122,47 @@ def relationship(body: RelationshipBody, *, prefix: str = "") -> Relationship:
         return Relationship(kind, identity, relation, USER, body.user_id, "", expires_at_ms)
     who = subject(body.user_id, body.subject, prefix=prefix)
     return Relationship(kind, identity, relation, *who, expires_at_ms)
+
+
+def candidates(bodies: Sequence[RelationshipBody]) -> Candidates | None:
+    """Relationships to write as columns; None where an item has to be looked at by itself.
+
+    That is one that lacks a part, has one too many, or one that ``relationship`` refuses.
+    """
+    count = len(bodies)
+    kinds = [body.resource for body in bodies]
+    ids = [body.resource_id for body in bodies]
+    relations = [body.relation for body in bodies]
+    subjects = [body.subject for body in bodies]
+    if [body.user_id for body in bodies].count(None) != count:
+        subjects = [_subject_text(body.user_id, body.subject) for body in bodies]
+    if not (all(kinds) and all(ids) and all(relations) and all(subjects)):
+        return None
+    if [body.condition for body in bodies].count(NO_CONDITION) != count:
+        return None
+    expiries = None
+    times = [body.expires_at for body in bodies]
+    if times.count(None) != count:
+        try:
+            expiries = [None if time is None else parse_time(time, field="") for time in times]
+        except MalformedError:
+            return None
+    return candidates_of_parts(
+        cast("list[str]", kinds),
+        cast("list[str]", ids),
+        cast("list[str]", relations),
+        cast("list[str]", subjects),
+        expiries,
+    )
+
+
+def _subject_text(user_id: str | None, text: str | None) -> str:
+    """The one that is there as ``type:id``; empty if it is not one."""
+    if user_id is None:
+        return text or ""
+    if text is not None or user_id in {"", WILDCARD} or "#" in user_id:
+        return ""
+    return f"{USER}:{user_id}"
 
 
 def target(body: CheckBody | CheckItem, *, prefix: str = "") -> tuple[str, str]:

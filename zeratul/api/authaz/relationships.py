@@ -24,6 +24,7 @@ from zeratul.api.work import idempotency
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import InputError, LimitError, ValidationError, ZeratulError
 from zeratul.service.ground.idempotency import Replay
+from zeratul.service.relationships.bulk import Draft
 from zeratul.service.relationships.relationship_answers import (
     Precondition,
     RelationshipFilter,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 # LIMIT: rows of a page a front reads itself; more would hold up the checks beside them.
 INLINE_ROWS_MAX = 100
+
+# LIMIT: fewer writes than these are quicker one by one than as columns.
+COLUMNS_MIN = 32
 
 Answer = TypeVar("Answer")
 Item = Relationship | ZeratulError
@@ -133,7 +137,7 @@ class RelationshipHandlers:
 
     def _bulk_items(
         self, raw: bytes
-    ) -> tuple[list[Item], list[Item], list[Precondition | ZeratulError]]:
+    ) -> tuple[list[Item] | Draft, list[Item], list[Precondition | ZeratulError]]:
         try:
             body: FastBulkBody | BulkBody = _FAST_BULK(raw)
         except InputError:
@@ -152,7 +156,7 @@ class RelationshipHandlers:
                     field=name,
                 )
         conditions = [_precondition(each) for each in body.preconditions]
-        return _items(body.writes), _items(body.deletes), conditions
+        return _writes(body), _items(body.deletes), conditions
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """``GET``: what is stored on a resource, or what names a subject; nothing computed."""
@@ -201,6 +205,15 @@ def _filter(body: FilterBody) -> RelationshipFilter:
     if body.resource_id is not None and body.resource is None:
         raise ValidationError({"resource": ["is missing: an id belongs to a resource"]})
     return RelationshipFilter(who, body.resource, body.resource_id, body.relation)
+
+
+def _writes(body: FastBulkBody | BulkBody) -> list[Item] | Draft:
+    """As columns where that is no matter of single items, else one by one."""
+    if isinstance(body, FastBulkBody) and len(body.writes) >= COLUMNS_MIN:
+        found = questions.candidates(body.writes)
+        if found is not None:
+            return Draft(found, partial(_items, body.writes))
+    return _items(body.writes)
 
 
 def _items(bodies: Sequence[RelationshipBody | msgspec.Raw]) -> list[Item]:

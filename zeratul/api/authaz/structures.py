@@ -9,6 +9,9 @@ import msgspec
 T = TypeVar("T")
 
 
+NO_CONDITION = msgspec.Raw()
+
+
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False, kw_only=True):
     """What all bodies share: a typo is an error, names are camelCase."""
 
@@ -22,7 +25,7 @@ class RelationshipBody(Body):
     resource_id: str | None = None
     relation: str | None = None
     expires_at: str | None = None
-    condition: msgspec.Raw = msgspec.Raw()
+    condition: msgspec.Raw = NO_CONDITION
 
 
 class FilterBody(Body):

@@ -55,6 +55,7 @@ class WriteTable:
         schema_revision: the model a write was validated against.
         forms: every form a caller may store -> its numbers; for paths that parse names themselves.
         pairs: (slot, subject slot) of every storable form.
+        type_slots: every type that a caller may store something of -> its slot.
     """
 
     def __init__(self, schema: Schema, vocabulary: Vocabulary, schema_revision: int) -> None:
@@ -75,6 +76,9 @@ class WriteTable:
                         slots[form.type, last],
                         slots[form.type, SELF],
                     )
+        self.type_slots = {
+            name: slots[name, SELF] for form in self.forms for name in (form[0], form[2])
+        }
         self.pairs = frozenset((slot, subject) for _, slot, subject, _ in self.forms.values())
 
     def rows(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from zeratul.errors import InputError, LimitError, PreconditionError, ValidationError, ZeratulError
 from zeratul.service.ground.answers import BulkAnswer, ItemResult
 from zeratul.service.ground.audit import record_many
+from zeratul.service.ground.columns import storable
 from zeratul.service.ground.futures import resolved, retrying
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.stored_rows import find_stored
@@ -15,18 +16,19 @@ from zeratul.service.ground.validation import findings_of, place
 from zeratul.store.interface import Applied, Outcome, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence, Sized
     from concurrent.futures import Future
 
     from zeratul.dispatch.view import View
     from zeratul.domain.relationship import Relationship
     from zeratul.service.ground.answers import ItemStatus, OnError
     from zeratul.service.ground.caller import Caller
+    from zeratul.service.ground.columns import Candidates
     from zeratul.service.ground.foundation import Foundation
     from zeratul.service.ground.idempotency import Idempotent, Replay
     from zeratul.service.ground.validation import WriteTable
     from zeratul.service.relationships.relationship_answers import Precondition
-    from zeratul.store.interface import Snapshot, WriteTransaction
+    from zeratul.store.interface import RowColumns, Snapshot, WriteTransaction
 
 _STATUS: dict[Outcome, ItemStatus] = {
     Outcome.CREATED: "created",
@@ -37,11 +39,27 @@ _STATUS: dict[Outcome, ItemStatus] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Writes as columns, which are quicker where all of them are good.
+
+    Attributes:
+        candidates: the columns.
+        items: makes the same one by one, to say what is wrong with which.
+    """
+
+    candidates: Candidates
+    items: Callable[[], Sequence[Relationship | ZeratulError]]
+
+    def __len__(self) -> int:
+        return len(self.candidates.rows[0])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
     """One bulk call, as asked."""
 
-    writes: Sequence[Relationship | ZeratulError]
+    writes: Sequence[Relationship | ZeratulError] | Draft
     deletes: Sequence[Relationship | ZeratulError]
     preconditions: Sequence[Precondition | ZeratulError]
     on_error: OnError
@@ -61,10 +79,10 @@ _Failure = tuple[Literal["write", "delete"], int, ZeratulError]
 class _Valid(NamedTuple):
     """A bulk call validated against one schema."""
 
-    writes: list[Row]
+    writes: list[Row] | RowColumns
     deletes: list[Row]
-    write_places: list[int | None]  # where in ``writes`` an item went; None: failed
-    delete_places: list[int | None]  # likewise; None: failed, or never stored
+    write_places: Sequence[int | None]  # where in ``writes`` an item went; None: failed
+    delete_places: Sequence[int | None]  # likewise; None: failed, or never stored
     errors: list[_Failure]
     conditions: list[_Condition]
     schema_revision: int
@@ -79,7 +97,7 @@ class Bulk:
     def apply(
         self,
         caller: Caller,
-        writes: Sequence[Relationship | ZeratulError],
+        writes: Sequence[Relationship | ZeratulError] | Draft,
         deletes: Sequence[Relationship | ZeratulError],
         *,
         on_error: OnError,
@@ -92,7 +110,8 @@ class Bulk:
         self._require_size(writes, "writes")
         self._require_size(deletes, "deletes")
         self._require_size(preconditions, "preconditions")
-        place(writes, "writes")
+        if not isinstance(writes, Draft):
+            place(writes, "writes")
         place(deletes, "deletes")
         place(preconditions, "preconditions")
         request = BulkRequest(
@@ -107,7 +126,7 @@ class Bulk:
             return resolved(self._try(caller, request))
         return retrying(lambda: self._write(caller, request))
 
-    def _require_size(self, items: Sequence[object], name: str) -> None:
+    def _require_size(self, items: Sized, name: str) -> None:
         most = self._base.limits.bulk_writes_max
         if len(items) > most:
             raise LimitError(
@@ -156,14 +175,14 @@ class Bulk:
         with self._base.view(caller) as view:
             valid = self._validate(view, request)
             _require_conditions(view.snapshot, valid.conditions)
-            applied = foresee(view.snapshot, valid.writes, valid.deletes)
+            writes = valid.writes
+            rows = writes if isinstance(writes, list) else writes.rows()
+            applied = foresee(view.snapshot, rows, valid.deletes)
             return _answer(request, valid, applied, self._base.view_zookie(view), dry_run=True)
 
     def _validate(self, view: View, request: BulkRequest) -> _Valid:
         table = self._base.table(view)
-        rows, write_errors = table.rows(
-            request.writes, now_ms=view.snapshot.now_ms, prefix="writes"
-        )
+        writes, write_places, write_errors = _writes(table, request.writes, view.snapshot.now_ms)
         absent_rows, delete_errors = table.absent_rows(request.deletes, prefix="deletes")
         conditions, condition_errors = _conditions(table, request.preconditions)
         errors: list[_Failure] = [("write", *found) for found in write_errors]
@@ -172,7 +191,6 @@ class Bulk:
             # A precondition nobody can evaluate never counts as one that holds.
             found = [error for _, _, error in errors] + condition_errors
             raise ValidationError(findings_of(found), _summary(len(found)))
-        writes, write_places = _places(rows)
         deletes, delete_places = _places(absent_rows)
         return _Valid(
             writes,
@@ -185,15 +203,29 @@ class Bulk:
         )
 
 
+def _writes(
+    table: WriteTable, asked: Sequence[Relationship | ZeratulError] | Draft, now_ms: int
+) -> tuple[list[Row] | RowColumns, Sequence[int | None], list[tuple[int, ZeratulError]]]:
+    """The rows to write, where each item's went, and what is wrong with which item."""
+    if isinstance(asked, Draft):
+        columns, others = storable(table, asked.candidates, now_ms=now_ms)
+        if not others:
+            return columns, range(len(asked)), []
+        asked = asked.items()
+        place(asked, "writes")
+    rows, errors = table.rows(asked, now_ms=now_ms, prefix="writes")
+    return *_places(rows), errors
+
+
 def _summary(count: int) -> str:
     return f"{count} invalid item{'s' if count != 1 else ''}; nothing was written"
 
 
-def _places(rows: Sequence[Row | None]) -> tuple[list[Row], list[int | None]]:
+def _places(rows: Sequence[Row | None]) -> tuple[list[Row], Sequence[int | None]]:
     """The rows there are, and where each item's went."""
     present = [row for row in rows if row is not None]
     if len(present) == len(rows):
-        return present, list(range(len(rows)))
+        return present, range(len(rows))
     places: list[int | None] = []
     count = 0
     for row in rows:

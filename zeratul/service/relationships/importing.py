@@ -10,66 +10,36 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from zeratul.domain.relationship import (
-    WILDCARD,
-    ObjectRef,
-    Relationship,
-    SubjectRef,
-    id_is_valid,
-)
-from zeratul.errors import LimitError, MalformedError, SubjectNotAllowedError, ZeratulError
+from zeratul.errors import LimitError, SubjectNotAllowedError, ZeratulError
 from zeratul.service.ground.audit import batch_of, record_many
+from zeratul.service.ground.columns import joined, storable
 from zeratul.service.ground.futures import all_of, ended, followed, resolved, retrying
 from zeratul.service.ground.stored_model import require_model
-from zeratul.service.ground.validation import new_row
 from zeratul.service.relationships.bulk import foresee
+from zeratul.service.relationships.lines import (
+    UNDECODABLE,
+    PlainLine,
+    candidates_of,
+    decode,
+    decode_plain,
+    relationship_of,
+)
 from zeratul.service.relationships.relationship_answers import ImportAnswer, Reject
 from zeratul.store.interface import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from concurrent.futures import Future
 
     from zeratul.dispatch.view import View
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.foundation import Foundation
-    from zeratul.service.ground.validation import Form, Numbers, WriteTable
-    from zeratul.store.interface import Row, WriteTransaction
+    from zeratul.service.ground.validation import WriteTable
+    from zeratul.store.interface import Row, RowColumns, WriteTransaction
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class Line(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """A line in any of its three forms: parts as text, one text, or the API's fields."""
-
-    resource: str | None = None
-    relation: str | None = None
-    subject: str | None = None
-    relationship: str | None = None
-    resource_id: str | None = None
-    user_id: str | None = None
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-
-class PlainLine(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The form an export has, but for expiries; nearly every line is one."""
-
-    resource: str
-    relation: str
-    subject: str
-
-
-_decode = msgspec.json.Decoder(Line).decode
-_decode_plain = msgspec.json.Decoder(PlainLine).decode
-# Bytes that are not UTF-8 come as the second.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Committed(NamedTuple):
@@ -86,7 +56,7 @@ class Committed(NamedTuple):
 class Batch(NamedTuple):
     """Rows of consecutive lines, validated against one schema."""
 
-    rows: list[Row]
+    rows: RowColumns
     lines: list[int]
     schema_revision: int
     is_first: bool
@@ -102,7 +72,7 @@ class Importer:
         self._tail = b""
         self._skipping = False  # inside a line that is too long
         self._line = 0
-        self._rows: list[Row] = []
+        self._parts: list[RowColumns] = []
         self._row_lines: list[int] = []
         self._schema_revision = 0
         self._under_way: deque[Future[Committed]] = deque()
@@ -144,7 +114,7 @@ class Importer:
         if self._tail or self._skipping:
             self._take([self._tail])
             self._tail = b""
-        if self._rows:
+        if self._row_lines:
             with self._base.view(self._caller) as view:
                 self._begin_with(view)
             self._commit()
@@ -203,7 +173,7 @@ class Importer:
             existing=self._existing,
             replaced=self._replaced,
             rejected=self._rejected,
-            rejects=tuple(sorted(self._rejects, key=lambda reject: reject.line)),
+            rejects=tuple(sorted(self._rejects, key=_line_of)),
             dry_run=self._dry_run,
             zookie=self._base.zookie(self._caller.application, revision, self._schema_revision),
         )
@@ -214,64 +184,97 @@ class Importer:
         with self._base.view(self._caller) as view:
             table = self._begin_with(view)
             now_ms = view.snapshot.now_ms
+        if self._line == 0:
+            lines[0] = lines[0].lstrip().removeprefix(_BYTE_ORDER_MARK)
         most = self._base.limits.import_commit_rows
-        length_max = self._base.limits.import_line_bytes_max
-        forms = table.forms
-        for line in lines:
-            self._line += 1
-            if self._skipping:
-                self._skipping = False
-                self._lines += 1
-                self._reject(self._line, self._too_long())
-                continue
-            text = line.strip()
-            if self._line == 1:
-                text = text.removeprefix(_BYTE_ORDER_MARK)
-            if not text:
-                continue
-            self._lines += 1
-            row = _quick_row(forms, text) if len(text) <= length_max else None
-            if row is None:
-                try:
-                    row = self._row(table, text, now_ms)
-                except ZeratulError as error:
-                    self._reject(self._line, error)
-                    continue
-            self._rows.append(row)
-            self._row_lines.append(self._line)
-            if len(self._rows) >= most:
+        start = 0
+        while start < len(lines):
+            end = start + most - len(self._row_lines)
+            self._take_some(table, lines[start:end], now_ms)
+            start = end
+            if len(self._row_lines) >= most:
                 self._commit()
+
+    def _take_some(self, table: WriteTable, lines: list[bytes], now_ms: int) -> None:
+        """Add the rows of consecutive lines, and reject those that are none."""
+        most = self._base.limits.import_line_bytes_max
+        bad: list[Reject] = []
+        found: list[PlainLine] = []
+        numbers: list[int] = []
+        for number, text in enumerate(lines, self._line + 1):
+            line: PlainLine | None = None
+            if len(text) <= most and not self._skipping:
+                try:
+                    line = decode_plain(text)
+                except UNDECODABLE:
+                    line = self._odd(table, number, text, now_ms, bad)
+            else:
+                line = self._odd(table, number, text, now_ms, bad)
+            if line is not None:
+                found.append(line)
+                numbers.append(number)
+        self._line += len(lines)
+        self._lines += len(found)
+        if found:
+            columns, others = storable(table, candidates_of(found), now_ms=now_ms)
+            if others:
+                bad += (
+                    Reject(numbers[index], _refusal(table, found[index], now_ms))
+                    for index in others[: self._rejects_room()]
+                )
+                refused = set(others)
+                numbers = [each for index, each in enumerate(numbers) if index not in refused]
+                self._rejected += len(others)
+            if numbers:
+                self._parts.append(columns)
+                self._row_lines += numbers
+        if bad:
+            bad.sort(key=_line_of)
+            self._rejects += bad[: self._rejects_room()]
+
+    def _odd(
+        self, table: WriteTable, number: int, text: bytes, now_ms: int, bad: list[Reject]
+    ) -> PlainLine | None:
+        """A line in another form, empty or bad: as a plain one, unless nothing is to be stored."""
+        text = text.strip()
+        is_end_of_long = self._skipping
+        self._skipping = False
+        if not text and not is_end_of_long:
+            return None
+        try:
+            if is_end_of_long or len(text) > self._base.limits.import_line_bytes_max:
+                raise self._too_long()
+            relationship, line = decode(text)
+            table.row(relationship, now_ms=now_ms)
+        except ZeratulError as error:
+            self._lines += 1
+            self._rejected += 1
+            if len(bad) < self._rejects_room():
+                bad.append(Reject(number, error))
+            return None
+        return line
 
     def _begin_with(self, view: View) -> WriteTable:
         """The table of the model as it is; rows of an older one go first."""
-        if self._rows and view.schema_revision != self._schema_revision:
+        if self._row_lines and view.schema_revision != self._schema_revision:
             self._commit()
         self._schema_revision = view.schema_revision
         self._revision = self._revision or view.revision
         return self._base.table(view)
 
-    def _row(self, table: WriteTable, text: bytes, now_ms: int) -> Row:
-        """The row of a line in any form, or what is wrong with it."""
-        if len(text) > self._base.limits.import_line_bytes_max:
-            raise self._too_long()
-        try:
-            line = _decode(text)
-        except _UNDECODABLE as error:
-            raise MalformedError(f"not a relationship: {_lowered(str(error))}") from error
-        return table.row(_relationship(line), now_ms=now_ms)
-
     def _too_long(self) -> LimitError:
         most = self._base.limits.import_line_bytes_max
         return LimitError("import_line_bytes_max", most, f"the line has more than {most:,} bytes")
 
-    def _reject(self, line: int, error: ZeratulError) -> None:
-        self._rejected += 1
-        if len(self._rejects) < self._base.limits.import_rejects_listed_max:
-            self._rejects.append(Reject(line, error))
+    def _rejects_room(self) -> int:
+        """How many more rejects are listed."""
+        return self._base.limits.import_rejects_listed_max - len(self._rejects)
 
     def _commit(self) -> None:
-        batch = Batch(self._rows, self._row_lines, self._schema_revision, not self._has_begun)
-        self._rows, self._row_lines = [], []
+        batch = Batch(
+            joined(self._parts), self._row_lines, self._schema_revision, not self._has_begun
+        )
+        self._parts, self._row_lines = [], []
         self._has_begun = True
         base, caller = self._base, self._caller
         if self._dry_run:
@@ -292,14 +295,14 @@ class Importer:
             self._replaced += done.replaced
             self._revision = max(self._revision, done.revision)
             self._batch_id = self._batch_id or done.batch_id
-            for line, error in done.rejects:
-                self._reject(line, error)
+            self._rejected += len(done.rejects)
+            self._rejects += done.rejects[: self._rejects_room()]
 
 
 def _write(base: Foundation, caller: Caller, batch: Batch) -> Future[Committed]:
     with base.view(caller) as view:
         schema_revision = view.schema_revision
-        rows = batch.rows
+        rows: RowColumns | list[Row] = batch.rows
         rejects: list[Reject] = []
         if schema_revision != batch.schema_revision:
             rows, rejects = _still_allowed(base.table(view), batch)
@@ -320,7 +323,7 @@ def _write(base: Foundation, caller: Caller, batch: Batch) -> Future[Committed]:
 
 def _try(base: Foundation, caller: Caller, batch: Batch) -> Committed:
     with base.view(caller) as view:
-        outcomes = foresee(view.snapshot, batch.rows, []).writes
+        outcomes = foresee(view.snapshot, batch.rows.rows(), []).writes
         return _committed(outcomes, [], view.revision, None)
 
 
@@ -341,7 +344,7 @@ def _still_allowed(table: WriteTable, batch: Batch) -> tuple[list[Row], list[Rej
     """The rows the model still has a place for, and a reject for each other."""
     rows: list[Row] = []
     rejects: list[Reject] = []
-    for row, line in zip(batch.rows, batch.lines, strict=True):
+    for row, line in zip(batch.rows.rows(), batch.lines, strict=True):
         if (row.slot, row.subject_slot) in table.pairs:
             rows.append(row)
         else:
@@ -350,73 +353,16 @@ def _still_allowed(table: WriteTable, batch: Batch) -> tuple[list[Row], list[Rej
     return rows, rejects
 
 
-def _quick_row(forms: Mapping[Form, Numbers], text: bytes) -> Row | None:
-    """The row of a good line in the plain form; None for any other."""
+def _line_of(reject: Reject) -> int:
+    return reject.line
+
+
+def _refusal(table: WriteTable, line: PlainLine, now_ms: int) -> ZeratulError:
+    """What is wrong with a line that the table has no place for."""
     try:
-        line = _decode_plain(text)
-    except _UNDECODABLE:
-        return None
-    type_name, _, resource_id = line.resource.partition(":")
-    subject_type, _, rest = line.subject.partition(":")
-    subject_id, mark, last = rest.partition("#")
-    numbers = forms.get((type_name, line.relation, subject_type, last, subject_id == WILDCARD))
-    if (
-        numbers is None
-        or not id_is_valid(resource_id)
-        or resource_id == WILDCARD
-        or not id_is_valid(subject_id)
-        or (mark and not last)
-    ):
-        return None
-    resource_slot, slot, subject_slot, subject_type_slot = numbers
-    return new_row(
-        (resource_slot, resource_id, slot, subject_slot, subject_type_slot, subject_id, None)
-    )
-
-
-def _relationship(line: Line) -> Relationship:
-    """The relationship of a line, in whichever form.
-
-    Raises:
-        MalformedError: none of the forms, or a part that breaks the rules.
-    """
-    found = _parts(line)
-    if line.expires_at is None:
-        return found
-    return found._replace(expires_at_ms=(line.expires_at - _EPOCH) // _MILLISECOND)
-
-
-def _parts(line: Line) -> Relationship:
-    if line.relationship is not None:
-        others = (line.resource, line.relation, line.subject, line.resource_id, line.user_id)
-        if any(part is not None for part in others):
-            raise MalformedError(
-                "`relationship` says it all: no other field may name a part", field="relationship"
-            )
-        return Relationship.parse(line.relationship, field="relationship")
-    resource_text = _present(line.resource, "resource")
-    relation = _present(line.relation, "relation")
-    if line.user_id is not None and line.subject is not None:
-        raise MalformedError("either `userId` or `subject`, not both", field="subject")
-    if line.user_id is not None:
-        subject = SubjectRef("user", line.user_id)
-    else:
-        subject = SubjectRef.parse(_present(line.subject, "subject"), field="subject")
-    if line.resource_id is not None:
-        resource = ObjectRef(resource_text, line.resource_id)
-    else:
-        resource = ObjectRef.parse(resource_text, field="resource")
-    return Relationship(*resource, relation, *subject)
-
-
-def _present(text: str | None, field: str) -> str:
-    if text is None:
-        raise MalformedError(f"`{field}` is missing", field=field)
-    return text
-
-
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        return table.problem(relationship_of(line), now_ms, "")
+    except ZeratulError as error:
+        return error
 
 
 def feed_all(importer: Importer, chunks: Iterable[bytes]) -> ImportAnswer:

@@ -15,7 +15,7 @@ from zeratul.service.ground.futures import resolved, retrying
 from zeratul.service.ground.stored_model import require_model
 from zeratul.service.ground.stored_rows import find_stored
 from zeratul.service.ground.validation import DIRECT_GRANTS
-from zeratul.service.relationships.bulk import Bulk
+from zeratul.service.relationships.bulk import Bulk, Draft
 from zeratul.service.relationships.deletion import delete_by_filter
 from zeratul.service.relationships.reading import Reading
 from zeratul.service.relationships.relationship_answers import RelationshipFilter, Written
@@ -148,7 +148,7 @@ class Relationships(Reading):
     def bulk(
         self,
         caller: Caller,
-        writes: Sequence[Relationship | ZeratulError],
+        writes: Sequence[Relationship | ZeratulError] | Draft,
         deletes: Sequence[Relationship | ZeratulError] = (),
         *,
         on_error: OnError = "fail",
@@ -161,8 +161,9 @@ class Relationships(Reading):
 
         Args:
             caller: who asks.
-            writes: relationships, or what was wrong with an item that could not be decoded.
-            deletes: likewise.
+            writes: relationships, or what was wrong with an item that could not be decoded; or
+                all of them as columns.
+            deletes: the same one by one.
             on_error: ``fail`` refuses everything if anything is invalid, ``continue`` applies the
                 valid items.
             dry_run: say what would happen.

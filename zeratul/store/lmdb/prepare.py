@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from zeratul.store.interface import RowColumns
 from zeratul.store.lmdb.codec import pack_u32
 
 if TYPE_CHECKING:
@@ -108,17 +109,26 @@ def prepare_rows(
     snapshot: LmdbSnapshot,
     next_node: int,
     application: int,
-    writes: Sequence[Row],
+    writes: Sequence[Row] | RowColumns,
     deletes: Sequence[Row],
 ) -> PreparedRows:
     """Rows with their names looked up in ``snapshot``, whose first free node is ``next_node``."""
     index: dict[bytes, int] = {}
-    write_rows = _rows(writes, index)
+    write_columns = delete_columns = None
+    if isinstance(writes, RowColumns):
+        write_columns = _numbered_columns(writes, index)
+        write_rows = _rows_of_columns(write_columns, writes.expiries)
+    else:
+        write_rows = _rows(writes, index)
+        write_columns = _columns(write_rows)
     needed_count = len(index)
     delete_rows = _rows(deletes, index)
+    delete_columns = _columns(delete_rows)
     names = list(index)
-    needed = sorted(range(needed_count), key=names.__getitem__)
-    found = snapshot.nodes_of(names)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    needed = order if not deletes else [number for number in order if number < needed_count]
+    # Sorted, so that neighbours share pages.
+    found = snapshot.nodes_of([names[number] for number in order])
     return PreparedRows(
         application,
         names,
@@ -127,8 +137,8 @@ def prepare_rows(
         needed,
         write_rows,
         delete_rows,
-        _columns(write_rows),
-        _columns(delete_rows),
+        write_columns,
+        delete_columns,
     )
 
 
@@ -139,18 +149,23 @@ def _rows(rows: Sequence[Row], index: dict[bytes, int]) -> Rows:
     resource_types, resource_ids, slots, subject_slots, subject_types, subject_ids, expiries = zip(
         *rows, strict=True
     )
-    attributed = frozenset(
-        (slot, subject_slot)
-        for slot, subject_slot, expires_at_ms in zip(slots, subject_slots, expiries, strict=True)
-        if expires_at_ms is not None
-    )
     return Rows(
         _numbered(resource_types, resource_ids, index),
         slots,
         subject_slots,
         _numbered(subject_types, subject_ids, index),
         expiries,
-        attributed,
+        _attributed(slots, subject_slots, expiries),
+    )
+
+
+def _attributed(
+    slots: Sequence[int], subject_slots: Sequence[int], expiries: Sequence[int | None]
+) -> frozenset[tuple[int, int]]:
+    return frozenset(
+        (slot, subject_slot)
+        for slot, subject_slot, expires_at_ms in zip(slots, subject_slots, expiries, strict=True)
+        if expires_at_ms is not None
     )
 
 
@@ -160,6 +175,25 @@ def _numbered(types: Sequence[int], ids: Sequence[str], index: dict[bytes, int])
         index.setdefault(prefixes[type_slot] + object_id.encode(), len(index))
         for type_slot, object_id in zip(types, ids, strict=True)
     ]
+
+
+def _numbered_columns(columns: RowColumns, index: dict[bytes, int]) -> Columns:
+    """The columns with numbers of distinct names; these are added to ``index``, which is empty."""
+    numbers = np.array(_numbered(columns.types, columns.ids, index), np.intp)
+    return Columns(
+        numbers[columns.resources],
+        columns.slots,
+        columns.subject_slots,
+        numbers[columns.subjects],
+    )
+
+
+def _rows_of_columns(columns: Columns, expiries: Sequence[int | None] | None) -> Rows:
+    resources, slots, subject_slots, subjects = (column.tolist() for column in columns)
+    if expiries is None:
+        return Rows(resources, slots, subject_slots, subjects, (None,) * len(slots))
+    attributed = _attributed(slots, subject_slots, expiries)
+    return Rows(resources, slots, subject_slots, subjects, expiries, attributed)
 
 
 def _columns(rows: Rows) -> Columns | None:

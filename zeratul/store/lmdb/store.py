@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from zeratul.store.interface import Prepared, Row, WriteTransaction
+    from zeratul.store.interface import Prepared, Row, RowColumns, WriteTransaction
     from zeratul.store.lmdb.snapshot import VersionedVocabulary
 
 T = TypeVar("T")
@@ -152,7 +152,10 @@ class LmdbStore:
 
     @translated
     def prepare(
-        self, application: int, writes: Sequence[Row], deletes: Sequence[Row] = ()
+        self,
+        application: int,
+        writes: Sequence[Row] | RowColumns,
+        deletes: Sequence[Row] = (),
     ) -> Prepared:
         """Look up and sort rows outside the writers' lock, on the caller's thread."""
         with self.snapshot() as snapshot:
