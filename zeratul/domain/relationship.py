@@ -23,6 +23,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,253}")
 # INVARIANT: what this refuses is exactly what `id_problem` explains.
 _ID = re.compile(r"(?!\s)[^#\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1024}(?<!\s)")
 
+_SUBJECT = re.compile(rf"({_NAME.pattern}):({_ID.pattern})(?:#({_NAME.pattern}))?")
+
 # Types of Zeratul's own nodes (design §1): no contract, model or caller may name them. The bracket
 # makes them unspellable in every contract's pattern; the check says so clearly.
 RESERVED_TYPE_MARK = "⟨"
@@ -36,6 +38,21 @@ def name_is_valid(text: str) -> bool:
 def id_is_valid(text: str) -> bool:
     """Whether ``text`` may be an id (the wildcard included)."""
     return _ID.fullmatch(text) is not None
+
+
+def ids_are_plain(texts: Sequence[str]) -> bool:
+    """Whether all are ids of printable ASCII without a space; quicker than asking one by one.
+
+    Most are. Where it says no, the rules may still say yes.
+    """
+    joined = "".join(texts)
+    return (
+        joined.isascii()
+        and joined.isprintable()
+        and not (" " in joined or "#" in joined)
+        and all(texts)
+        and max(map(len, texts), default=0) <= ID_LENGTH_MAX
+    )
 
 
 def id_problem(text: str) -> str | None:
@@ -119,6 +136,10 @@ class SubjectRef(NamedTuple):
         Raises:
             MalformedError: it is none of them.
         """
+        found = _SUBJECT.fullmatch(text)
+        if found is not None and not (found[2] == WILDCARD and found[3]):
+            return cls(found[1], found[2], found[3] or "")
+        # Something is wrong: look at its parts, and say which.
         object_text, mark, relation = text.partition("#")
         if mark and not name_is_valid(relation):
             raise MalformedError("not a valid relation after `#`", field=field)
