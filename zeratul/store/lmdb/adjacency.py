@@ -77,7 +77,6 @@ class Adjacency:
         transaction: lmdb.Transaction[bytes],
         tables: Tables,
         marks: AbstractSet[tuple[int, int]],
-        *,
         revision: int,
         head: int,
         now_ms: int,
@@ -85,13 +84,24 @@ class Adjacency:
         self._transaction = transaction
         self._tables = tables
         self._marks = marks
-        self._forward = transaction.cursor(tables.forward)
-        self._reverse = transaction.cursor(tables.reverse)
         self._current = revision == head
         self.revision = revision
         self.head = head
         self.now_ms = now_ms
         self.expires_min_ms: int | None = None
+
+    _forward: lmdb.Cursor[bytes]
+    _reverse: lmdb.Cursor[bytes]
+
+    def __getattr__(self, name: str) -> lmdb.Cursor[bytes]:
+        """The cursors, made when they are first used: many snapshots need one of them or none."""
+        if name == "_forward":
+            self._forward = cursor = self._transaction.cursor(self._tables.forward)
+        elif name == "_reverse":
+            self._reverse = cursor = self._transaction.cursor(self._tables.reverse)
+        else:
+            raise AttributeError(name)
+        return cursor
 
     # Single rows.
 
@@ -102,9 +112,16 @@ class Adjacency:
         seek, value = cursor.set_range_dup, cursor.value
         if self._current:
             marks = self._marks
+            if not marks:
+                pack = pack_u32
+                return [
+                    seek(pack_key(resource, slot << 8, subject_slot), prefix := pack(subject))
+                    and value()[:4] == prefix
+                    for resource, slot, subject_slot, subject in keys
+                ]
             return [
                 self._has(resource, slot, subject_slot, subject)
-                if marks and (slot, subject_slot) in marks
+                if (slot, subject_slot) in marks
                 else seek(pack_key(resource, slot << 8, subject_slot), prefix := pack_u32(subject))
                 and value()[:4] == prefix
                 for resource, slot, subject_slot, subject in keys

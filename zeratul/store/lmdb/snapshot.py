@@ -60,7 +60,7 @@ class LmdbSnapshot(Names):
         known: KnownNames | None = None,
         next_node: int = 0,
     ) -> None:
-        super().__init__(transaction, tables, marks, revision=revision, head=head, now_ms=now_ms)
+        super().__init__(transaction, tables, marks, revision, head, now_ms)
         self._oldest = oldest
         self._vocabularies = vocabularies
         self._known = known

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    import lmdb
+
     from zeratul.store.interface import Prepared, Row, RowColumns, WriteTransaction
     from zeratul.store.lmdb.snapshot import VersionedVocabulary
 
@@ -86,6 +88,14 @@ class LmdbStore:
         # What is derived from the tables, each with the counter that tells whether it still holds.
         # Replaced as a whole, never changed: any thread may read them.
         self._marks: tuple[int, frozenset[tuple[int, int]]] = (0, frozenset())
+        # Number of a commit with what ``_count`` read of it.
+        self._counted: tuple[int, int, int, int, frozenset[tuple[int, int]]] = (
+            -1,
+            0,
+            0,
+            0,
+            frozenset(),
+        )
         self._vocabularies: dict[int, VersionedVocabulary] = {}
         self._known_names = KnownNames()
         self._writer = None if environment.readonly else Writer(environment, limits, clock_ms)
@@ -121,15 +131,10 @@ class LmdbStore:
     @translated
     def _snapshot(self, now_ms: int | None, revision: int | None) -> LmdbSnapshot:
         transaction = self._begin()
-        state = transaction.get(STATE_KEY, db=self._meta)
-        if state is None:
-            raise StoreError("the store has lost its counters", reason="corrupted")
-        head, oldest, next_node, _, _, marks_count = unpack_state(state)
-        # A newer set only holds more pairs: looking for rows that are not there yet is no error.
-        known_count, marks = self._marks
-        if known_count < marks_count:
-            marks = read_marks(transaction, self._tables)
-            self._marks = (marks_count, marks)
+        # A commit's number is its own: whoever sees the same one sees the same counters.
+        number, head, oldest, next_node, marks = self._counted
+        if number != transaction.id():
+            head, oldest, next_node, marks = self._count(transaction)
         snapshot = LmdbSnapshot(
             transaction,
             self._tables,
@@ -149,6 +154,22 @@ class LmdbStore:
                 snapshot.close()
                 raise
         return snapshot
+
+    def _count(
+        self, transaction: lmdb.Transaction[bytes]
+    ) -> tuple[int, int, int, frozenset[tuple[int, int]]]:
+        """Read the counters: newest and oldest revision, next node, and the marks."""
+        state = transaction.get(STATE_KEY, db=self._meta)
+        if state is None:
+            raise StoreError("the store has lost its counters", reason="corrupted")
+        head, oldest, next_node, _, _, marks_count = unpack_state(state)
+        # A newer set only holds more pairs: looking for rows that are not there yet is no error.
+        known_count, marks = self._marks
+        if known_count < marks_count:
+            marks = read_marks(transaction, self._tables)
+            self._marks = (marks_count, marks)
+        self._counted = (transaction.id(), head, oldest, next_node, marks)
+        return head, oldest, next_node, marks
 
     @translated
     def prepare(
