@@ -21,7 +21,7 @@ from zeratul.graph.closure import closure, holdings, spread_from, union
 from zeratul.graph.requests import Budget, Closure, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from zeratul.dispatch.memos import Memo, Memos
     from zeratul.dispatch.overlay import Overlay
@@ -79,7 +79,6 @@ class Closures:
         "_deadline",
         "_limits",
         "_memos",
-        "_narrow",
         "_snapshot",
         "_state",
         "expiring",
@@ -98,7 +97,6 @@ class Closures:
         self._memos = memos
         self._limits = limits
         self._deadline = deadline
-        self._narrow: list[Memo] = []  # used, and no walk was needed yet
         self.expiring = False
 
     def over(self, source: Overlay, subject: Subject) -> Closure:
@@ -117,15 +115,15 @@ class Closures:
                 return None
         elif memo.may_widen and memo.walks >= _try(memo.tries).walks:
             memo = self._widened(subject, memo, memo.tries)
-        if memo.may_widen:
-            self._narrow.append(memo)
         return memo.closure
 
-    def walked(self) -> None:
-        """Note that rows had to be followed after all that closures could tell."""
-        for memo in self._narrow:
-            memo.walks += 1
-        self._narrow.clear()
+    def walked(self, subjects: Sequence[Subject]) -> None:
+        """Note that rows had to be followed after all that the closures of these could tell."""
+        entries = self._state.table.entries
+        for subject in subjects:
+            memo = entries.get((subject.node, subject.slot))
+            if memo is not None and memo.may_widen:
+                memo.walks += 1
 
     def _memo(self, node: int, slot: int) -> Memo | None:
         snapshot = self._snapshot

@@ -18,7 +18,7 @@ from zeratul.graph.requests import Budget
 from zeratul.graph.roles import check_role, check_roles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from zeratul.domain.limits import Limits
     from zeratul.graph.plan import Plan
@@ -61,26 +61,22 @@ def decision(related: Membership | None, by_role: Membership) -> Decision:
 
 
 def relationships_say(
-    plan: Plan, questions: Iterable[Asked], limits: Limits, run: Run
-) -> dict[Asked, Said]:
-    """What relationships say to each different question."""
-    said: dict[Asked, Said] = {}
-    alone: list[Asked] = []
-    together: list[Asked] = []
-    for question in questions:
-        (together if question[2] in plan.union_only else alone).append(question)
-    try:
-        answers = run(check_many(plan, together, _budget(limits)))
-    except LimitError:
-        alone.extend(together)  # each with a budget of its own
-    else:
-        for question, answer in zip(together, answers, strict=True):
-            if answer is None:
-                alone.append(question)
-            else:
-                said[question] = answer
-    for question in alone:
-        said[question] = _alone(run, check(plan, *question, _budget(limits)))
+    plan: Plan, questions: Sequence[Asked], limits: Limits, run: Run
+) -> list[Said]:
+    """What relationships say to each question, in order; the same one is decided once."""
+    answers: list[Said | None] = [None] * len(questions)
+    places = [at for at, question in enumerate(questions) if question[2] in plan.union_only]
+    with suppress(LimitError):  # else each with a budget of its own
+        together = run(check_many(plan, [questions[at] for at in places], _budget(limits)))
+        for at, answer in zip(places, together, strict=True):
+            answers[at] = answer
+    alone: dict[Asked, Said] = {}
+    said: list[Said] = []
+    for question, known in zip(questions, answers, strict=True):
+        answer = alone.get(question) if known is None else known
+        if answer is None:
+            answer = alone[question] = _alone(run, check(plan, *question, _budget(limits)))
+        said.append(answer)
     return said
 
 
@@ -116,16 +112,10 @@ def combined(
         limits: bounds of each evaluation.
         run: drives an evaluation.
     """
-    said = relationships_say(plan, dict.fromkeys(asked.values()), limits, run)
+    said = relationships_say(plan, list(asked.values()), limits, run)
     found: dict[int, Decision | ZeratulError] = {}
-    if not roles:
-        for index, question in asked.items():
-            answer = said[question]
-            found[index] = answer if isinstance(answer, ZeratulError) else WITHOUT_ROLES[answer]
-        return found
     undecided: dict[int, Membership | None] = {}
-    for index, question in asked.items():
-        answer = said[question]
+    for index, answer in zip(asked, said, strict=True):
         if isinstance(answer, ZeratulError):
             found[index] = answer
         elif index not in roles:
@@ -139,11 +129,11 @@ def combined(
         return found
     by_role = roles_say(plan, [roles[index] for index in undecided], limits, run)
     for index, related in undecided.items():
-        answer = by_role[roles[index]]
-        if isinstance(answer, ZeratulError):
-            found[index] = answer
+        by_role_said = by_role[roles[index]]
+        if isinstance(by_role_said, ZeratulError):
+            found[index] = by_role_said
         else:
-            found[index] = decision(related, answer)
+            found[index] = decision(related, by_role_said)
     return found
 
 

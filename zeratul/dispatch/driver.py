@@ -9,6 +9,7 @@ from zeratul.errors import InternalError, LimitError
 from zeratul.graph.requests import (
     CARRYING,
     CLOSURE,
+    CLOSURES,
     GRANTS,
     GRANTS_ON,
     HAS,
@@ -19,10 +20,11 @@ from zeratul.graph.requests import (
     SUBJECT_COUNTS,
     SUBJECTS,
     SUBJECTS_OF_ALL,
+    WALKED,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from zeratul.dispatch.overlay import Overlay
     from zeratul.dispatch.roles import Roles
@@ -41,7 +43,7 @@ def drive(
     closure: Callable[[tuple[Subject, bool]], Closure | None],
     deadline_s: float,
     roles: Roles | None = None,
-    walked: Callable[[], None] | None = None,
+    walked: Callable[[Sequence[Subject]], None] | None = None,
 ) -> Answer:
     """The evaluation's outcome.
 
@@ -51,7 +53,7 @@ def drive(
         closure: answers its requests for closures.
         deadline_s: when to give up, on the monotonic clock.
         roles: answers what it asks about roles, if it may ask.
-        walked: told whenever rows are followed from the resource's side.
+        walked: told whose closures did not save following rows from the resource's side.
 
     Raises:
         LimitError: the deadline passed, or the evaluation's budget is used up.
@@ -69,9 +71,9 @@ def drive(
             elif kind == MEETS:
                 answers = source.meets(keys)
             elif kind == SUBJECTS:
-                if walked is not None:
-                    walked()
                 answers = source.subjects(keys)
+            elif kind in (CLOSURES, WALKED):
+                answers = _of_subjects(kind, keys, closure, walked)
             elif roles is not None and kind >= SCOPES:
                 answers = _tell(roles, kind, keys)
             else:
@@ -84,6 +86,20 @@ def drive(
     except StopIteration as stop:
         answer: Answer = stop.value
         return answer
+
+
+def _of_subjects(
+    kind: int,
+    subjects: Sequence[Subject],
+    closure: Callable[[tuple[Subject, bool]], Closure | None],
+    walked: Callable[[Sequence[Subject]], None] | None,
+) -> list[Closure | None]:
+    """Closures of those who need not have one; none for those that are only told of."""
+    if kind == CLOSURES:
+        return [closure((subject, False)) for subject in subjects]
+    if walked is not None:
+        walked(subjects)
+    return []
 
 
 def _tell(roles: Roles, kind: int, keys: Any) -> list[Any]:

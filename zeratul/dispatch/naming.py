@@ -13,12 +13,12 @@ from pyroaring import BitMap
 
 from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
 from zeratul.domain.vocabulary import REQUEST_NODES_FIRST, SELF, WILDCARD_SLOT
-from zeratul.errors import InternalError
+from zeratul.errors import InternalError, ZeratulError
 from zeratul.graph.answers import ExpandNode, ResourceAnswer, SubjectAnswer
 from zeratul.graph.requests import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from zeratul.dispatch.state import ApplicationState
     from zeratul.graph.answers import CheckQuestion
@@ -109,18 +109,60 @@ class Naming:
             return subject, None
         return subject, self._node(self._slots[type_name, SELF], resource_id)
 
-    def warm(self, questions: Iterable[CheckQuestion]) -> None:
-        """Look up all names of many questions at once."""
-        wanted: dict[tuple[int, str], None] = {}
-        type_slots = self._state.type_slots
-        for question in questions:
-            for type_name, object_id in (question.resource, question.subject[:2]):
-                type_slot = type_slots.get(type_name)
-                if type_slot is not None and object_id:
-                    wanted[type_slot, object_id] = None
-        names = [name for name in wanted if name not in self._known]
+    def many(
+        self, questions: Sequence[CheckQuestion]
+    ) -> list[tuple[Subject, int | None, int] | ZeratulError]:
+        """(subject, resource node, slot) of each question as by ``question``, or its error."""
+        state = self._state
+        type_slots, slots = state.type_slots, state.slots
+        # One look for all names; most questions of a call are about few subjects.
+        references = list(dict.fromkeys([question.subject for question in questions]))
+        self._look_up(
+            [
+                (type_slots[type_name], object_id)
+                for type_name, object_id, _ in references
+                if object_id and type_name in type_slots
+            ]
+        )
+        subjects: dict[SubjectRef, Subject | ZeratulError] = {}
+        for reference in references:
+            try:
+                subjects[reference] = self.subject(reference)
+            except ZeratulError as error:
+                subjects[reference] = error
+        places = [(type_slots.get(name, 0), id_) for _, (name, id_), _, _ in questions]
+        nodes: Sequence[int | None] = self._snapshot.nodes(places)
+        found: list[tuple[Subject, int | None, int] | ZeratulError] = []
+        for (reference, (type_name, resource_id), relation, _), place, node in zip(
+            questions, places, nodes, strict=True
+        ):
+            slot = slots.get((type_name, relation))
+            subject = subjects[reference]
+            if slot is None:
+                found.append(self._undeclared(type_name, relation))
+            elif isinstance(subject, ZeratulError):
+                found.append(subject)
+            elif not resource_id:
+                found.append((subject, None, slot))
+            else:
+                if node is None:
+                    node = self._known.get(place) or self._number(place, None)  # noqa: PLW2901
+                found.append((subject, node, slot))
+        return found
+
+    def _undeclared(self, type_name: str, relation: str) -> ZeratulError:
+        try:
+            self._state.slot(type_name, relation)
+        except ZeratulError as error:
+            return error
+        raise InternalError(f"`{type_name}#{relation}` is declared and has no slot")
+
+    def _look_up(self, names: Sequence[tuple[int, str]]) -> None:
+        """Number many names at once."""
+        known = self._known
         for name, found in zip(names, self._snapshot.nodes(names), strict=True):
-            self._number(name, found)
+            if name not in known:
+                self._number(name, found)
 
     def row(self, relationship: Relationship) -> HasKey:
         """A relationship as a row key.

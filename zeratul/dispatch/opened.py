@@ -150,9 +150,8 @@ class Opened:
     def _closure(self, request: tuple[Subject, bool]) -> Closure | None:
         return self._prepared().answer(request)
 
-    def _walked(self) -> None:
-        if self._closures is not None:
-            self._closures.walked()
+    def _walked(self, subjects: Sequence[Subject]) -> None:
+        self._prepared().walked(subjects)
 
     def _prepared(self) -> Closures:
         if self._closures is None:

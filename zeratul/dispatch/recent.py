@@ -23,6 +23,8 @@ from zeratul.domain.membership import Membership
 from zeratul.graph.answers import Decision
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeratul.graph.answers import CheckQuestion
 
 # LIMIT: answers of a process, some 450 bytes each with ids of ten characters: 30 MB.
@@ -65,13 +67,27 @@ class RecentAnswers:
         (kind, subject_id, userset), (resource, resource_id), relation, tenant = question
         key = (application, subject_id, resource_id, relation, resource, kind, userset, tenant)
         found = self._kept.get(key)
-        if found is None:
-            return None
+        return None if found is None else self._used(key, found, revision, now_ms)
+
+    def get_many(
+        self, application: int, questions: Sequence[CheckQuestion], revision: int, now_ms: int
+    ) -> list[Decision | None]:
+        """``get`` of each."""
+        keys = [
+            (application, subject_id, resource_id, relation, resource, kind, userset, tenant)
+            for (kind, subject_id, userset), (resource, resource_id), relation, tenant in questions
+        ]
+        return [
+            None if found is None else self._used(key, found, revision, now_ms)
+            for key, found in zip(keys, map(self._kept.get, keys), strict=True)
+        ]
+
+    def _used(self, key: _Key, found: _Kept, revision: int, now_ms: int) -> Decision | None:
+        given_at, since_ms, number = found
         try:
             self._kept.move_to_end(key)
         except KeyError:
             return None  # another thread made room meanwhile
-        given_at, since_ms, number = found
         if given_at != revision or now_ms < since_ms:
             return None
         return _DECISIONS[number]

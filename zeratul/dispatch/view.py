@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeratul.dispatch.deciding import NOT_ON_TYPE, WITHOUT_ROLES, combined
+from zeratul.dispatch.deciding import BY_RELATIONSHIPS, NOT_ON_TYPE, WITHOUT_ROLES, combined
 from zeratul.dispatch.explaining import explain, explain_on_type
 from zeratul.dispatch.explaining_roles import explain_roles
 from zeratul.dispatch.holding import held_on, permissions_given
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.opened import Opened
+from zeratul.domain.membership import Membership
 from zeratul.domain.relationship import ObjectRef
 from zeratul.domain.vocabulary import SELF
 from zeratul.errors import ZeratulError
-from zeratul.graph.check import check
+from zeratul.graph.check import check, rows_naming
 from zeratul.graph.expand import expand
 from zeratul.graph.lookup_resources import lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from zeratul.dispatch.deciding import Asked
     from zeratul.dispatch.recent import RecentAnswers
-    from zeratul.domain.membership import Membership
     from zeratul.domain.relationship import Relationship, SubjectRef
     from zeratul.graph.answers import (
         CheckQuestion,
@@ -90,12 +90,19 @@ class View(Opened):
         subject, node = naming.question(question)
         source = self._overlay(naming, contextual) if contextual else None
         plan = self._state.plan
-        budget = Budget(self._limits.check_reads_max, "check_reads_max")
         role = self._role_question(question, subject) if self._state.permissions else None
-        if role is not None:
-            answer = self._run(decide(plan, node, slot, role, budget), source)
+        # Much of what is allowed is so by a row of its own: that takes no evaluation.
+        rows = rows_naming(plan, subject, node, slot) if source is None and node else []
+        if rows and True in self.snapshot.has(rows):
+            answer = BY_RELATIONSHIPS if role is not None else WITHOUT_ROLES[Membership.MEMBER]
+        elif role is not None:
+            reads = Budget(self._limits.check_reads_max, "check_reads_max")
+            decided = decide(plan, node, slot, role, reads, looked=bool(rows))
+            answer = self._run(decided, source)
         elif node is not None:
-            answer = WITHOUT_ROLES[self._run(check(plan, subject, node, slot, budget), source)]
+            reads = Budget(self._limits.check_reads_max, "check_reads_max")
+            related = check(plan, subject, node, slot, reads, looked=bool(rows))
+            answer = WITHOUT_ROLES[self._run(related, source)]
         else:
             answer = NOT_ON_TYPE
         if source is None:
@@ -114,25 +121,22 @@ class View(Opened):
         answers: list[Decision | ZeratulError | None] = [None] * len(questions)
         changed = bool(contextual or deletes)
         if not changed:
-            answers = [self._known(question) for question in questions]
+            answers = [*self._known_many(questions)]
+        undecided = [index for index, answer in enumerate(answers) if answer is None]
+        if not undecided:
+            return answers  # type: ignore[return-value]  # every place is filled
         naming = Naming(self.snapshot, self._state)
-        naming.warm(
-            question for question, known in zip(questions, answers, strict=True) if known is None
-        )
         source = self._overlay(naming, contextual, deletes) if changed else None
         asked: dict[int, Asked] = {}
         roles: dict[int, RoleQuestion] = {}
         permissions = self._state.permissions
-        for index, question in enumerate(questions):
-            if answers[index] is not None:
+        named = naming.many([questions[index] for index in undecided])
+        for index, parts in zip(undecided, named, strict=True):
+            if isinstance(parts, ZeratulError):
+                answers[index] = parts
                 continue
-            try:
-                slot = self.slot(question.resource.type, question.relation)
-                subject, node = naming.question(question)
-            except ZeratulError as error:
-                answers[index] = error
-                continue
-            role = self._role_question(question, subject) if permissions else None
+            subject, node, slot = parts
+            role = self._role_question(questions[index], subject) if permissions else None
             if role is not None:
                 roles[index] = role
             if node is not None:
@@ -184,6 +188,12 @@ class View(Opened):
         if recent is None:
             return None
         return recent.get(self.application, question, self.revision, self.snapshot.now_ms)
+
+    def _known_many(self, questions: Sequence[CheckQuestion]) -> list[Decision | None]:
+        recent = self._recent
+        if recent is None:
+            return [None] * len(questions)
+        return recent.get_many(self.application, questions, self.revision, self.snapshot.now_ms)
 
     def _remembering(self) -> RecentAnswers | None:
         """Where answers are kept, if none of what was read so far ends at some time."""

@@ -1,8 +1,12 @@
 """Check many questions at once: shared closures, one batch of reads a round for all of them.
 
-The rounds are those of ``graph.check``; every goal carries the number of its question. Only
-questions that reach no operation are asked here. A closure is asked for when the rows that name
-the subject did not decide; where it is declined the question is given back.
+The rounds are those of ``graph.check``. Only questions that reach no operation are asked here. A
+goal is a node, a slot and a subject, and carries the questions that came to it: those of one
+subject share what they have in common, such as the folders above their documents. Goals of a round
+are in the order of their nodes, and so are the reads: neighbours share pages.
+
+A closure is asked for when the rows that name the subject did not decide; where it is declined the
+question is given back.
 """
 
 from __future__ import annotations
@@ -10,10 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeratul.domain.membership import Membership
-from zeratul.graph.requests import CLOSURE, HAS, MEETS, SUBJECTS
+from zeratul.graph.requests import CLOSURES, HAS, MEETS, SUBJECTS, WALKED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyroaring import BitMap
 
@@ -24,7 +28,13 @@ Question = tuple["Subject", int, int]
 """Subject, resource node, slot."""
 
 _Goal = tuple[int, int, int]
-"""Number of the question, node, slot."""
+"""Node, slot, number of the subject."""
+
+_Open = tuple[int, int, int, list[int]]
+"""A goal with the numbers of the questions that came to it: a yes is a yes to all of them."""
+
+_MEMBER = Membership.MEMBER
+_NOT_MEMBER = Membership.NOT_MEMBER
 
 
 def check_many(
@@ -35,118 +45,196 @@ def check_many(
     Raises:
         LimitError: the read budget is used up; nothing was decided.
     """
-    batch = _Batch(plan, questions, budget)
-    frontier = [(index, node, slot) for index, (_, node, slot) in enumerate(questions)]
-    batch.seen.update(frontier)
+    numbers: dict[Subject, int] = {}
+    goals: dict[_Goal, list[int]] = {}
+    for index, (subject, node, slot) in enumerate(questions):
+        goal = (node, slot, numbers.setdefault(subject, len(numbers)))
+        if goal in goals:
+            goals[goal].append(index)
+        else:
+            goals[goal] = [index]
+    batch = _Batch(plan, list(numbers), len(questions), budget)
+    frontier = _in_order(goals)
     while frontier:
         frontier = yield from batch.round(frontier)
     return batch.answers
 
 
 class _Batch:
-    """Questions with their answers so far; ``seen`` are goals looked at."""
+    """Questions with their answers so far.
 
-    def __init__(self, plan: Plan, questions: Sequence[Question], budget: Budget) -> None:
+    Attributes:
+        closures: by number of the subject, as far as they were asked for; None if declined.
+        met: goals that were walked to, with the questions that came there.
+        walked: numbers of the subjects that walked.
+    """
+
+    def __init__(self, plan: Plan, subjects: list[Subject], count: int, budget: Budget) -> None:
         self.plan = plan
-        self.questions = questions
-        self.answers: list[Membership | None] = [Membership.NOT_MEMBER] * len(questions)
-        self.closures: dict[Subject, Closure | None] = {}
+        self.subjects = subjects
+        self.answers: list[Membership | None] = [_NOT_MEMBER] * count
+        self.closures: dict[int, Closure | None] = {}
         self.budget = budget
-        self.seen: set[_Goal] = set()
+        self.met: dict[_Goal, list[int]] = {}
+        self.walked: set[int] = set()
 
-    def round(self, frontier: list[_Goal]) -> Evaluation[list[_Goal]]:
+    def round(self, frontier: list[_Open]) -> Evaluation[list[_Open]]:
         """Look at all goals; the goals one step on."""
-        answers = self.answers
-        has, owners = self._rows(frontier)
+        has, deciding = self._rows(frontier)
         self.budget.spend(len(has))
         if has:
-            for index, present in zip(owners, (yield HAS, has), strict=True):
-                if present:
-                    answers[index] = Membership.MEMBER
-        yield from self._close(frontier)
-        open_goals = [goal for goal in frontier if answers[goal[0]] is Membership.NOT_MEMBER]
-        meets, met_by, follow, led = self._led(open_goals)
-        self.budget.spend(len(meets) + len(follow))
-        if meets:
-            for index, met in zip(met_by, (yield MEETS, meets), strict=True):
-                if met is not None:
-                    answers[index] = Membership.MEMBER
-        if not follow:
-            return []
-        return self._next(led, (yield SUBJECTS, follow))
-
-    def _close(self, goals: list[_Goal]) -> Evaluation[None]:
-        """Ask for closures that open goals need; a question without one is given back."""
-        answers, closures, bodies = self.answers, self.closures, self.plan.bodies
-        for index, _, slot in goals:
-            if answers[index] is not Membership.NOT_MEMBER or not bodies[slot].led:
-                continue
-            subject = self.questions[index][0]
-            if subject not in closures:
-                closures[subject] = yield CLOSURE, (subject, False)
-            if closures[subject] is None:
-                answers[index] = None
-
-    def _rows(self, frontier: list[_Goal]) -> tuple[list[tuple[int, int, int, int]], list[int]]:
-        """Rows that would name a goal's subject, with the number of the question."""
-        keys: list[tuple[int, int, int, int]] = []
-        owners: list[int] = []
+            self._decide(deciding, (yield HAS, has))
         bodies = self.plan.bodies
-        for index, node, slot in frontier:
-            subject_node, subject_slot, wildcard_node, wildcard_slot = self.questions[index][0]
+        frontier = self._undecided(goal for goal in frontier if bodies[goal[1]].led)
+        yield from self._close(frontier)
+        meets, deciding, walks = self._led(frontier)
+        self.budget.spend(len(meets))
+        if meets:
+            self._decide(deciding, [met is not None for met in (yield MEETS, meets)])
+        walks = self._undecided(walks)
+        if not walks:
+            return []
+        numbers = {number for _, _, number, _ in walks} - self.walked
+        if numbers:
+            self.walked |= numbers
+            yield WALKED, [self.subjects[number] for number in numbers]
+        reads = self._follow(walks)
+        self.budget.spend(len(reads))
+        return self._next(reads.values(), (yield SUBJECTS, list(reads)))
+
+    def _decide(self, deciding: list[list[int]], found: Sequence[bool]) -> None:
+        answers = self.answers
+        for owners, yes in zip(deciding, found, strict=True):
+            if yes:
+                for index in owners:
+                    answers[index] = _MEMBER
+
+    def _undecided(self, goals: Iterable[_Open]) -> list[_Open]:
+        """The goals that still matter to some question."""
+        answers = self.answers
+        return [
+            goal
+            for goal in goals
+            if answers[goal[3][0]] is _NOT_MEMBER
+            or any(answers[index] is _NOT_MEMBER for index in goal[3])
+        ]
+
+    def _rows(
+        self, frontier: list[_Open]
+    ) -> tuple[list[tuple[int, int, int, int]], list[list[int]]]:
+        """Rows that would name a goal's subject, with the questions that each decides."""
+        keys: list[tuple[int, int, int, int]] = []
+        deciding: list[list[int]] = []
+        bodies, subjects = self.plan.bodies, self.subjects
+        for node, slot, number, owners in frontier:
+            subject_node, subject_slot, wildcard_node, wildcard_slot = subjects[number]
             body = bodies[slot]
             if node == subject_node and subject_slot in body.covers:
-                self.answers[index] = Membership.MEMBER
+                self._decide([owners], (True,))
                 continue
-            for stored in body.plain.get(subject_slot, ()):
+            plain = body.plain
+            for stored in plain.get(subject_slot, ()):
                 keys.append((node, stored, subject_slot, subject_node))
-                owners.append(index)
+                deciding.append(owners)
             if wildcard_node is not None:
-                for stored in body.plain.get(wildcard_slot, ()):
+                for stored in plain.get(wildcard_slot, ()):
                     keys.append((node, stored, wildcard_slot, wildcard_node))
-                    owners.append(index)
-        return keys, owners
+                    deciding.append(owners)
+        return keys, deciding
+
+    def _close(self, goals: list[_Open]) -> Evaluation[None]:
+        """Ask for closures that these goals need; questions without one are given back."""
+        closures, subjects, answers = self.closures, self.subjects, self.answers
+        wanted = list({number: None for _, _, number, _ in goals if number not in closures})
+        if not wanted:
+            return
+        found = yield CLOSURES, [subjects[number] for number in wanted]
+        closures.update(zip(wanted, found, strict=True))
+        if None not in found:
+            return
+        for _, _, number, owners in goals:
+            if closures[number] is None:
+                for index in owners:
+                    if answers[index] is _NOT_MEMBER:
+                        answers[index] = None
 
     def _led(
-        self, goals: list[_Goal]
-    ) -> tuple[
-        list[tuple[int, int, int, BitMap]],
-        list[int],
-        list[tuple[int, int, int]],
-        list[tuple[int, int]],
-    ]:
-        """What closures can tell (with the question), and what is to be followed (with target)."""
+        self, goals: list[_Open]
+    ) -> tuple[list[tuple[int, int, int, BitMap]], list[list[int]], list[_Open]]:
+        """What closures can tell, with the questions that each decides; goals that lead beyond."""
         meets: list[tuple[int, int, int, BitMap]] = []
-        met_by: list[int] = []
-        follow: list[tuple[int, int, int]] = []
-        led: list[tuple[int, int]] = []
+        deciding: list[list[int]] = []
+        walks: list[_Open] = []
         closable, containers = self.plan.closable, self.plan.containers
-        for index, node, slot in goals:
-            closure = self.closures.get(self.questions[index][0])
+        bodies, closures = self.plan.bodies, self.closures
+        for goal in goals:
+            node, slot, number, owners = goal
+            closure = closures[number]
             if closure is None:
-                continue  # nothing leads on from here
+                continue
             sets, wide = closure
-            for stored, form, target in self.plan.bodies[slot].led:
+            beyond = False
+            for stored, form, target in bodies[slot].led:
                 if target in closable or (wide and target in containers):
                     inside = sets.get(target)
                     if inside is not None:
                         meets.append((node, stored, form, inside))
-                        met_by.append(index)
+                        deciding.append(owners)
                 else:
-                    follow.append((node, stored, form))
-                    led.append((index, target))
-        return meets, met_by, follow, led
+                    beyond = True
+            if beyond:
+                walks.append(goal)
+        return meets, deciding, walks
 
-    def _next(self, led: list[tuple[int, int]], answers: list[BitMap]) -> list[_Goal]:
-        """Goals of open questions not looked at before."""
-        frontier: list[_Goal] = []
-        for (index, target), nodes in zip(led, answers, strict=True):
-            if not nodes or self.answers[index] is not Membership.NOT_MEMBER:
-                continue
-            self.budget.spend(len(nodes))
-            for node in nodes:
-                goal = (index, node, target)
-                if goal not in self.seen:
-                    self.seen.add(goal)
-                    frontier.append(goal)
-        return frontier
+    def _follow(self, goals: list[_Open]) -> dict[_Goal, list[_Open]]:
+        """Reads, each different one once, with the goals that it leads beyond.
+
+        The slot of such a goal is the one to ask of what is read.
+        """
+        reads: dict[_Goal, list[_Open]] = {}
+        closable, containers = self.plan.closable, self.plan.containers
+        bodies, closures = self.plan.bodies, self.closures
+        for node, slot, number, owners in goals:
+            closure = closures[number]
+            wide = closure is not None and closure.wide
+            for stored, form, target in bodies[slot].led:
+                if target in closable or (wide and target in containers):
+                    continue
+                reads.setdefault((node, stored, form), []).append((node, target, number, owners))
+        return reads
+
+    def _next(self, led: Iterable[list[_Open]], answers: list[BitMap]) -> list[_Open]:
+        """Goals that open questions did not come to before."""
+        goals: dict[_Goal, list[int]] = {}
+        said = self.answers
+        for beyond, nodes in zip(led, answers, strict=True):
+            for _, target, number, owners in beyond if nodes else ():
+                waiting = [index for index in owners if said[index] is _NOT_MEMBER]
+                self.budget.spend(len(nodes) * len(waiting))
+                for node in nodes:
+                    goal = (node, target, number)
+                    if goal in goals:
+                        goals[goal] += waiting
+                    else:
+                        goals[goal] = waiting.copy()
+        return _in_order(self._fresh(goals))
+
+    def _fresh(self, goals: dict[_Goal, list[int]]) -> dict[_Goal, list[int]]:
+        """Goals with the questions that did not come there before, each once."""
+        fresh: dict[_Goal, list[int]] = {}
+        for goal, owners in goals.items():
+            before = self.met.get(goal)
+            if before is not None:
+                known = set(before)
+                owners = [index for index in owners if index not in known]  # noqa: PLW2901
+            if len(owners) > 1:
+                owners = list(dict.fromkeys(owners))  # noqa: PLW2901
+            if owners:
+                fresh[goal] = owners
+                self.met[goal] = owners if before is None else before + owners
+        return fresh
+
+
+def _in_order(goals: dict[_Goal, list[int]]) -> list[_Open]:
+    """Goals by node."""
+    return sorted([(*goal, owners) for goal, owners in goals.items()])

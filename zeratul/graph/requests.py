@@ -15,6 +15,9 @@ Keys and answers are those of ``zeratul.store.interface.Snapshot``, in numbers:
     SUBJECT_COUNTS    (resource, slot, subject slot)            -> upper bound of their number
     CLOSURE           one (subject, whether it must be answered), not a list
                       -> ``Closure``, or None where it need not be and would be large
+    CLOSURES          subject                                   -> the same, for who need not be
+                                                                   answered
+    WALKED            subject, told and not asked: rows are followed although its closure is known
 
 About roles (``graph.roles``), which no overlay changes:
 
@@ -35,10 +38,9 @@ from zeratul.errors import LimitError
 if TYPE_CHECKING:
     from pyroaring import BitMap
 
-HAS, SUBJECTS, RESOURCES, MEETS, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SUBJECT_COUNTS, CLOSURE = (
-    range(8)
-)
-SCOPES, GRANTS_ON, CARRYING, GRANTS = range(8, 12)
+HAS, SUBJECTS, RESOURCES, MEETS, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SUBJECT_COUNTS = range(7)
+CLOSURE, CLOSURES, WALKED = range(7, 10)
+SCOPES, GRANTS_ON, CARRYING, GRANTS = range(10, 14)
 
 Answer = TypeVar("Answer")
 Request: TypeAlias = tuple[int, Any]

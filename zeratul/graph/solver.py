@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyroaring import BitMap
 
 from zeratul.domain.membership import Membership
-from zeratul.graph.requests import CLOSURE, HAS, MEETS, SUBJECTS
+from zeratul.graph.requests import CLOSURE, HAS, MEETS, SUBJECTS, WALKED
 
 if TYPE_CHECKING:
     from zeratul.graph.plan import Body, Plan
@@ -99,6 +99,7 @@ class Solver:
         self.budget = budget
         self.tracing = tracing
         self.settled: dict[tuple[int, int], Cell] = {}
+        self.walked = False
         self._closure: Closure | None = None
 
     def solve(self, roots: list[Cell]) -> Evaluation[list[Cell]]:
@@ -258,6 +259,9 @@ class _System:
                 cell.looked.append(Link((node, stored, form, reached), None, present=False))
 
     def _follow(self, frontier: _Frontier) -> Evaluation[None]:
+        if not self.solver.walked:
+            self.solver.walked = True
+            yield WALKED, (self.solver.subject,)
         answers = yield SUBJECTS, frontier.follow
         for (cell, target), (node, stored, form), nodes in zip(
             frontier.follow_for, frontier.follow, answers, strict=True

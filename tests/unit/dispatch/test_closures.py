@@ -115,6 +115,19 @@ def test_walks_make_a_closure_wide_and_its_fellows_at_once(
     assert not ask(installed, application, "document:kept#read@user:ann")
 
 
+def test_a_bulk_call_counts_the_walks_of_those_who_walked(installed: Installation) -> None:
+    """What a group's row decided is no reason to make the subject's closure wide."""
+    application = installed.create(FOLDERS, STORED)
+    asked = ["document:shared#read@user:ann", "document:low#read@user:bob"]
+    with installed.engine.view(application, now_ms=NOW_MS) as view:
+        assert view.check_many([question(text) for text in asked]) == [Membership.MEMBER] * 2
+    ann, bob = (memo_of(installed, application, "user", name) for name in ("ann", "bob"))
+    assert ann is not None
+    assert ann.walks == 0
+    assert bob is not None
+    assert bob.walks == 1
+
+
 def test_a_closure_that_would_be_too_wide_stays_narrow(
     installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

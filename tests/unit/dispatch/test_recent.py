@@ -100,6 +100,20 @@ def test_a_commit_ends_what_was_answered(tmp_path: Path) -> None:
         assert not door.check(*asked)
 
 
+def test_many_are_looked_for_as_one_is() -> None:
+    """In their order; each by its revision and its time."""
+    answers = RecentAnswers()
+    asked = [question(f"document:{n}#viewer@user:u") for n in range(5)]
+    answers.put(1, asked[0], 7, 100, YES)
+    answers.put(1, asked[1], 6, 100, YES)
+    answers.put(1, asked[2], 7, 200, YES)
+    answers.put(2, asked[3], 7, 100, YES)
+    answers.put(1, asked[4], 7, 100, NO)
+    assert answers.get_many(1, asked, 7, 150) == [YES, None, None, None, NO]
+    assert [answers.get(1, each, 7, 150) for each in asked] == [YES, None, None, None, NO]
+    assert answers.get_many(1, [], 7, 150) == []
+
+
 def test_a_tenant_is_part_of_the_question() -> None:
     """What is asked in one tenant is not answered by what was asked in another, or in none."""
     answers = RecentAnswers()

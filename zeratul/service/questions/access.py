@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from zeratul.domain.membership import Membership
-from zeratul.domain.relationship import WILDCARD, ObjectRef, id_is_valid
+from zeratul.domain.relationship import WILDCARD, ObjectRef, id_is_valid, ids_are_plain
 from zeratul.errors import (
     LimitError,
     UnknownNameError,
@@ -301,10 +301,29 @@ def _of_caller(caller: Caller, item: CheckQuestion | ZeratulError) -> CheckQuest
         return error
 
 
+def _are_plain(
+    questions: Sequence[CheckQuestion | ZeratulError],
+) -> TypeGuard[Sequence[CheckQuestion]]:
+    """Whether nothing of it has to be looked at one by one; true of most calls."""
+    ids: list[str] = []
+    for item in questions:
+        if isinstance(item, ZeratulError):
+            return False
+        (_, subject_id, userset), (_, resource_id), _, tenant = item
+        if tenant is not None or (userset and subject_id == WILDCARD):
+            return False
+        ids.append(subject_id)
+        if resource_id:
+            ids.append(resource_id)
+    return ids_are_plain(ids)
+
+
 def _sorted_out(
     view: View, questions: Sequence[CheckQuestion | ZeratulError]
-) -> tuple[list[CheckQuestion], list[tuple[int, ZeratulError]]]:
+) -> tuple[Sequence[CheckQuestion], list[tuple[int, ZeratulError]]]:
     """The questions that can be asked, and an error and its place for each other one."""
+    if _are_plain(questions):
+        return questions, []
     asked: list[CheckQuestion] = []
     refused: list[tuple[int, ZeratulError]] = []
     seen: set[str] = set()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
-# LIMIT: about 350 bytes each, so 12 MB a process; the oldest makes room.
-NAMES_MAX = 32_768
+# LIMIT: about 350 bytes each, so 23 MB a process; the oldest makes room.
+NAMES_MAX = 65_536
 # LIMIT: longer ids are rare and would need more room than that.
 ID_LENGTH_MAX = 64
 # LIMIT: memory for texts of lists in a process, about a million short names.

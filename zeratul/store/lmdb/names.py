@@ -67,15 +67,22 @@ class Names(Scans):
             self._known.keep((type_slot, object_id), node)
         return node
 
+    @translated
     def nodes(self, names: Sequence[tuple[int, str]]) -> list[int | None]:
         """Nodes of many (type slot, id), in their order."""
-        if self._known is None:
+        known = self._known
+        if known is None:
             return [self._stored_node(*name) for name in names]
-        nodes: list[int | None] = list(map(self._known.find, names))
+        nodes: list[int | None] = list(map(known.find, names))
         next_node = self._next_node
-        for index, node in enumerate(nodes):
-            if node is None or node >= next_node:
-                nodes[index] = self._stored_node(*names[index])
+        missing = [index for index, node in enumerate(nodes) if node is None or node >= next_node]
+        if missing:
+            full_names = [name_of(*names[index]) for index in missing]
+            stored = self.nodes_of(full_names)
+            for index, full_name in zip(missing, full_names, strict=True):
+                node = nodes[index] = stored.get(full_name)
+                if node is not None:
+                    known.keep(names[index], node)
         return nodes
 
     def nodes_of(self, full_names: Sequence[bytes]) -> dict[bytes, int]:
