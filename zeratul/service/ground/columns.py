@@ -10,6 +10,8 @@ by the same rules.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -113,9 +115,9 @@ def _subject(text: str) -> tuple[str, str, str | None]:
 
 def _counted_out(values: Sequence[H]) -> tuple[list[H], NDArray[np.intp]]:
     """The distinct values in the order they come, and which of them stands where."""
-    distinct = list(dict.fromkeys(values))
-    numbers = dict(zip(distinct, range(len(distinct)), strict=True))
-    return distinct, np.fromiter(map(numbers.__getitem__, values), np.intp, count=len(values))
+    numbers: defaultdict[H, int] = defaultdict(count().__next__)
+    rows = np.fromiter(map(numbers.__getitem__, values), np.intp, count=len(values))
+    return list(numbers), rows
 
 
 def storable(

@@ -30,7 +30,7 @@ from zeratul.store.lmdb.codec import (
     pack_values,
     unpack_expiry,
 )
-from zeratul.store.lmdb.prepare import UNKNOWN
+from zeratul.store.lmdb.prepare import UNKNOWN, Rows
 from zeratul.store.lmdb.writing import Writing
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from zeratul.domain.limits import Limits
     from zeratul.store.lmdb.environment import Tables
-    from zeratul.store.lmdb.prepare import Columns, Rows
+    from zeratul.store.lmdb.prepare import Columns, OneRow
 
 _OUTCOMES = tuple(Outcome)
 
@@ -75,26 +75,25 @@ class Burying(Writing):
         self._forward = transaction.cursor(tables.forward)
         self._reverse = transaction.cursor(tables.reverse)
 
-    def delete_all(self, rows: Rows, columns: Columns | None, nodes: list[int]) -> list[Outcome]:
+    def delete_all(self, rows: Rows | Columns, nodes: list[int]) -> list[Outcome]:
         """Delete prepared rows; ``put_tombstones`` after the last."""
-        if columns is None:
-            return [self._delete_one(rows, index, nodes) for index in range(len(rows.slots))]
+        if isinstance(rows, Rows):
+            return [self._delete_one(row, nodes) for row in rows.one_by_one()]
         outcomes = np.full(len(rows.slots), Outcome.ABSENT, np.uint8)
-        special, chosen = columns.divide(self._marks)
+        special, chosen = rows.divide(self._marks)
         for index in special.tolist():
-            outcomes[index] = self._delete_one(rows, index, nodes)
-        outcomes[self._delete_columns(columns, chosen, np.array(nodes, np.uint64))] = (
-            Outcome.DELETED
-        )
+            outcomes[index] = self._delete_one(rows.row(index), nodes)
+        outcomes[self._delete_columns(rows, chosen, np.array(nodes, np.uint64))] = Outcome.DELETED
         return outcomes_of(outcomes)
 
     # One by one.
 
-    def _delete_one(self, rows: Rows, index: int, nodes: list[int]) -> Outcome:
-        resource, subject = nodes[rows.resources[index]], nodes[rows.subjects[index]]
+    def _delete_one(self, row: OneRow, nodes: list[int]) -> Outcome:
+        resource, slot, subject_slot, subject, _ = row
+        resource, subject = nodes[resource], nodes[subject]
         if UNKNOWN in (resource, subject):
             return Outcome.ABSENT
-        found = self._find(resource, rows.slots[index], rows.subject_slots[index], subject)
+        found = self._find(resource, slot, subject_slot, subject)
         if found is None or self._expired(found):
             return Outcome.ABSENT
         self._bury(found)

@@ -15,7 +15,7 @@ from zeratul.store.interface import RowColumns
 from zeratul.store.lmdb.codec import pack_u32
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
@@ -29,27 +29,48 @@ BULK_ROWS_MIN = 32
 UNKNOWN = 0  # in place of a node
 
 
-class Rows(NamedTuple):
-    """Columns of the writes or of the deletes; resources and subjects are indexes into names.
+OneRow = tuple[int, int, int, int, int | None]
+"""Resource, slot, subject slot, subject, expiry; the ends are indexes of names."""
 
-    ``attributed`` holds the (slot, subject slot) pairs in which some row has an expiry.
-    """
+
+class Rows(NamedTuple):
+    """A few writes or deletes; resources and subjects are indexes of names."""
 
     resources: Sequence[int]
     slots: Sequence[int]
     subject_slots: Sequence[int]
     subjects: Sequence[int]
     expiries: Sequence[int | None]
-    attributed: frozenset[tuple[int, int]] = frozenset()
+
+    def one_by_one(self) -> Iterator[OneRow]:
+        """Each row."""
+        return zip(*self, strict=True)
 
 
 class Columns(NamedTuple):
-    """The same as arrays, for many rows."""
+    """The same of many rows, as arrays.
+
+    Attributes:
+        expiries: of each row; None where no row has one.
+        attributed: the (slot, subject slot) pairs in which some row has an expiry.
+    """
 
     resources: NDArray[np.intp]
     slots: NDArray[np.uint64]
     subject_slots: NDArray[np.uint64]
     subjects: NDArray[np.intp]
+    expiries: Sequence[int | None] | None
+    attributed: frozenset[tuple[int, int]]
+
+    def row(self, index: int) -> OneRow:
+        """One of them."""
+        return (
+            int(self.resources[index]),
+            int(self.slots[index]),
+            int(self.subject_slots[index]),
+            int(self.subjects[index]),
+            self.expiries[index] if self.expiries else None,
+        )
 
     def divide(self, special: AbstractSet[tuple[int, int]]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Indexes of the rows with one of these pairs (slot, subject slot), and of the others."""
@@ -74,11 +95,19 @@ class Columns(NamedTuple):
                 nodes[self.subjects[chosen]],
             )
         )
-        order = np.lexsort(fields[::-1])  # Stable.
-        fields = fields[:, order]
-        distinct = np.ones(len(order), bool)
-        distinct[1:] = (fields[:, 1:] != fields[:, :-1]).any(axis=0)
-        return fields[:, distinct], chosen[order[distinct]]
+        fields, first = sorted_distinct(fields)
+        return fields, chosen[first]
+
+
+def sorted_distinct(fields: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Columns of rows, sorted and each row once, and where the first of each stood."""
+    order = np.lexsort(fields[::-1])  # Stable.
+    fields = fields[:, order]
+    distinct = np.ones(len(order), bool)
+    distinct[1:] = (fields[:, 1:] != fields[:, :-1]).any(axis=0)
+    if distinct.all():
+        return fields, order
+    return fields[:, distinct], order[distinct]
 
 
 class PreparedRows(NamedTuple):
@@ -91,7 +120,6 @@ class PreparedRows(NamedTuple):
         next_node: nodes from here on were given after the names were looked up.
         needed: indexes of the names that the writes use, in the order of the names.
         writes, deletes: the rows.
-        write_columns, delete_columns: the same for many rows, else None.
     """
 
     application: int
@@ -99,10 +127,8 @@ class PreparedRows(NamedTuple):
     nodes: list[int]
     next_node: int
     needed: list[int]
-    writes: Rows
-    deletes: Rows
-    write_columns: Columns | None
-    delete_columns: Columns | None
+    writes: Rows | Columns
+    deletes: Rows | Columns
 
 
 def prepare_rows(
@@ -114,16 +140,11 @@ def prepare_rows(
 ) -> PreparedRows:
     """Rows with their names looked up in ``snapshot``, whose first free node is ``next_node``."""
     index: dict[bytes, int] = {}
-    write_columns = delete_columns = None
-    if isinstance(writes, RowColumns):
-        write_columns = _numbered_columns(writes, index)
-        write_rows = _rows_of_columns(write_columns, writes.expiries)
-    else:
-        write_rows = _rows(writes, index)
-        write_columns = _columns(write_rows)
+    write_rows = (
+        _columns(writes, index) if isinstance(writes, RowColumns) else _rows(writes, index)
+    )
     needed_count = len(index)
     delete_rows = _rows(deletes, index)
-    delete_columns = _columns(delete_rows)
     names = list(index)
     order = sorted(range(len(names)), key=names.__getitem__)
     needed = order if not deletes else [number for number in order if number < needed_count]
@@ -137,25 +158,39 @@ def prepare_rows(
         needed,
         write_rows,
         delete_rows,
-        write_columns,
-        delete_columns,
     )
 
 
-def _rows(rows: Sequence[Row], index: dict[bytes, int]) -> Rows:
-    """Columns of the rows; names not yet in ``index`` are added to it."""
+def _rows(rows: Sequence[Row], index: dict[bytes, int]) -> Rows | Columns:
+    """The rows with numbers of names; names not yet in ``index`` are added to it."""
     if not rows:
         return Rows((), (), (), (), ())
     resource_types, resource_ids, slots, subject_slots, subject_types, subject_ids, expiries = zip(
         *rows, strict=True
     )
-    return Rows(
-        _numbered(resource_types, resource_ids, index),
-        slots,
-        subject_slots,
-        _numbered(subject_types, subject_ids, index),
+    resources = _numbered(resource_types, resource_ids, index)
+    subjects = _numbered(subject_types, subject_ids, index)
+    if len(rows) < BULK_ROWS_MIN:
+        return Rows(resources, slots, subject_slots, subjects, expiries)
+    return Columns(
+        np.array(resources, np.intp),
+        np.array(slots, np.uint64),
+        np.array(subject_slots, np.uint64),
+        np.array(subjects, np.intp),
         expiries,
         _attributed(slots, subject_slots, expiries),
+    )
+
+
+def _columns(columns: RowColumns, index: dict[bytes, int]) -> Columns:
+    """The same of columns."""
+    numbers = np.array(_numbered(columns.types, columns.ids, index), np.intp)
+    _, _, resources, slots, subject_slots, subjects, expiries = columns
+    attributed: frozenset[tuple[int, int]] = frozenset()
+    if expiries is not None:
+        attributed = _attributed(slots.tolist(), subject_slots.tolist(), expiries)
+    return Columns(
+        numbers[resources], slots, subject_slots, numbers[subjects], expiries, attributed
     )
 
 
@@ -175,33 +210,3 @@ def _numbered(types: Sequence[int], ids: Sequence[str], index: dict[bytes, int])
         index.setdefault(prefixes[type_slot] + object_id.encode(), len(index))
         for type_slot, object_id in zip(types, ids, strict=True)
     ]
-
-
-def _numbered_columns(columns: RowColumns, index: dict[bytes, int]) -> Columns:
-    """The columns with numbers of distinct names; these are added to ``index``, which is empty."""
-    numbers = np.array(_numbered(columns.types, columns.ids, index), np.intp)
-    return Columns(
-        numbers[columns.resources],
-        columns.slots,
-        columns.subject_slots,
-        numbers[columns.subjects],
-    )
-
-
-def _rows_of_columns(columns: Columns, expiries: Sequence[int | None] | None) -> Rows:
-    resources, slots, subject_slots, subjects = (column.tolist() for column in columns)
-    if expiries is None:
-        return Rows(resources, slots, subject_slots, subjects, (None,) * len(slots))
-    attributed = _attributed(slots, subject_slots, expiries)
-    return Rows(resources, slots, subject_slots, subjects, expiries, attributed)
-
-
-def _columns(rows: Rows) -> Columns | None:
-    if len(rows.slots) < BULK_ROWS_MIN:
-        return None
-    return Columns(
-        np.array(rows.resources, np.intp),
-        np.array(rows.slots, np.uint64),
-        np.array(rows.subject_slots, np.uint64),
-        np.array(rows.subjects, np.intp),
-    )

@@ -33,7 +33,7 @@ from zeratul.store.lmdb.codec import (
 )
 from zeratul.store.lmdb.environment import is_userset, mark_key, names_count_key
 from zeratul.store.lmdb.failures import translated
-from zeratul.store.lmdb.prepare import UNKNOWN, PreparedRows
+from zeratul.store.lmdb.prepare import UNKNOWN, PreparedRows, Rows, sorted_distinct
 from zeratul.store.lmdb.writing import atomic
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from zeratul.domain.limits import Limits
     from zeratul.store.interface import Prepared
     from zeratul.store.lmdb.environment import Tables
-    from zeratul.store.lmdb.prepare import Columns, Rows
+    from zeratul.store.lmdb.prepare import Columns, OneRow
 
 
 class RowWriter(Burying):
@@ -77,10 +77,10 @@ class RowWriter(Burying):
         missing = [index for index in prepared.needed if nodes[index] == UNKNOWN]
         # Before anything is put, so that a job this refuses is undone for nothing.
         names_count = self._room_for(prepared.application, len(missing))
-        deletes = self.delete_all(prepared.deletes, prepared.delete_columns, nodes)
+        deletes = self.delete_all(prepared.deletes, nodes)
         fresh = self.counters.next_node
         self._intern(prepared, missing, nodes, names_count)
-        writes = self._write_all(prepared.writes, prepared.write_columns, nodes, fresh)
+        writes = self._write_all(prepared.writes, nodes, fresh)
         self.put_tombstones()
         return Applied(writes, deletes)
 
@@ -131,23 +131,20 @@ class RowWriter(Burying):
 
     # Writes, one by one.
 
-    def _write_all(
-        self, rows: Rows, columns: Columns | None, nodes: list[int], fresh: int
-    ) -> list[Outcome]:
-        if columns is None:
-            return [self._write(rows, index, nodes) for index in range(len(rows.slots))]
+    def _write_all(self, rows: Rows | Columns, nodes: list[int], fresh: int) -> list[Outcome]:
+        if isinstance(rows, Rows):
+            return [self._write(row, nodes) for row in rows.one_by_one()]
         outcomes = np.full(len(rows.slots), Outcome.EXISTING, np.uint8)
-        special, chosen = columns.divide(self._marks | rows.attributed)
+        special, chosen = rows.divide(self._marks | rows.attributed)
         for index in special.tolist():
-            outcomes[index] = self._write(rows, index, nodes)
-        created = self._write_columns(columns, chosen, np.array(nodes, np.uint64), fresh)
+            outcomes[index] = self._write(rows.row(index), nodes)
+        created = self._write_columns(rows, chosen, np.array(nodes, np.uint64), fresh)
         outcomes[created] = Outcome.CREATED
         return outcomes_of(outcomes)
 
-    def _write(self, rows: Rows, index: int, nodes: list[int]) -> Outcome:
-        resource, subject = nodes[rows.resources[index]], nodes[rows.subjects[index]]
-        slot, subject_slot = rows.slots[index], rows.subject_slots[index]
-        expires_at_ms = rows.expiries[index]
+    def _write(self, row: OneRow, nodes: list[int]) -> Outcome:
+        resource, slot, subject_slot, subject, expires_at_ms = row
+        resource, subject = nodes[resource], nodes[subject]
         outcome = Outcome.CREATED
         found = self._find(resource, slot, subject_slot, subject)
         if found is not None:
@@ -197,7 +194,7 @@ class RowWriter(Burying):
         if not leading:
             return
         chosen = np.isin(others, np.array(leading, others.dtype))
-        entries = np.unique(np.stack((others[chosen], slots[chosen], nodes[chosen])), axis=1)
+        entries, _ = sorted_distinct(np.stack((others[chosen], slots[chosen], nodes[chosen])))
         pairs = zip(pack_columns(entries[0], entries[1]), pack_columns(entries[2]), strict=True)
         self.transaction.cursor(self.tables.led).putmulti(pairs, dupdata=False)
 
@@ -216,7 +213,8 @@ class RowWriter(Burying):
         """Write those that are absent; which indexes these are."""
         fields, chosen = columns.rows(chosen, nodes)
         absent = self._absent(fields, fresh)
-        fields, chosen = fields[:, absent], chosen[absent]
+        if not absent.all():
+            fields, chosen = fields[:, absent], chosen[absent]
         if len(chosen):
             self.touch()
             self._put_columns(fields)
