@@ -20,6 +20,31 @@ def town(root):
     return Town.new(root)
 
 
+def test_assignments_on_the_paths_of_a_resource_go_with_it(town):
+    """They would come alive again if somebody declared the resource once more."""
+    policy = town.policy("visiting", "offices:enter", "reports:read")
+    role = town.role("Visitor", policy)
+    for scope in ("offices", "offices/o1/*", "reports/r1"):
+        town.assign("user:ann", role, scope=scope)
+    town.assign("group:staff#member", role, scope="offices/o1")
+    references = {"user": 2, "group#member": 1}
+    used = town.call("GET", "resources/offices/usage").json
+    assert (used["assignments"], used["assignmentsTotal"]) == (references, 3)
+    told = refused(town.call("DELETE", "resources/offices"), 409, "in_use")
+    assert told["references"]["assignments"] == references
+    dry = town.call("DELETE", "resources/offices", dryRun="true").json
+    assert dry["references"]["assignments"] == references
+    assert len(town.all(MANY)) == 4
+    gone = town.call("DELETE", "resources/offices", force="true").json
+    assert gone["references"]["assignments"] == references
+    assert [each["scope"] for each in town.all(MANY)] == ["reports/r1"]
+    again = {"description": "", "actions": ["read", "enter"]}
+    assert town.call("PUT", "resources/offices", again).status in (200, 201)
+    patched = town.call("PATCH", f"policies/{policy['id']}", {"permissions": ["offices:enter"]})
+    assert patched.status == 200
+    assert not town.check("user:ann", "offices:enter", id="o1")
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_an_assignment_from_its_making_to_its_end(town, place):
     role = town.reader()

@@ -309,6 +309,7 @@ def test_who_references_a_resource(api, catalog):
     assert found["roles"] == [{"roleId": role, "name": "R", "tenantId": None}]
     assert found["relationships"] == {"documents#viewer@user": 2}
     assert (found["attachments"], found["relationshipsTotal"]) == (1, 2)
+    assert (found["assignments"], found["assignmentsTotal"]) == ({}, 0)
 
 
 def test_permissions_for_pickers_come_in_pages(api, catalog):

@@ -66,8 +66,8 @@ class Limits:
     role_policies_max: int = 100
     # LIMIT: roles that lose a deleted policy in one commit, 25 us each.
     policy_detach_max: int = 100_000
-    # LIMIT: assignments that go with a role in one commit: 10 us each where they share scopes, 35
-    # where each has a scope of its own; other writes wait meanwhile.
+    # LIMIT: assignments that go with a role or a resource in one commit: 10 us each where they
+    # share scopes, 35 where each has a scope of its own; other writes wait meanwhile.
     role_unassign_max: int = 500_000
     # LIMIT: contract authaz §3, bulk assignment.
     bulk_assignments_max: int = 5_000

@@ -98,6 +98,17 @@ def parse_scope(scope_id: str) -> Scope:
     raise InternalError(f"`{scope_id}` is no scope")
 
 
+def first_segment(scope_id: str) -> str | None:
+    """The first segment of a path's scope; None for a tenant's and the root.
+
+    >>> first_segment("path/documents/d1")
+    'documents'
+    """
+    if not scope_id.startswith(_PATH):
+        return None
+    return scope_id[len(_PATH) :].partition("/")[0]
+
+
 def grant_id(role: str, scope_id: str) -> str:
     """The id of a grant's node."""
     return f"{role}@{scope_id}"

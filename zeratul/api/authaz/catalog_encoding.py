@@ -107,6 +107,8 @@ def usage(answer: UsageAnswer) -> dict[str, Any]:
             for role in answer.roles
         ],
         "attachments": answer.attachments,
+        "assignments": dict(answer.assignments),
+        "assignmentsTotal": sum(answer.assignments.values()),
         "relationships": dict(answer.relationships),
         "relationshipsTotal": sum(answer.relationships.values()),
         "zookie": answer.zookie,

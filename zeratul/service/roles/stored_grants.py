@@ -178,7 +178,11 @@ def drop_unheld(
 
 def drop_role(tx: WriteTransaction, base: Foundation, form: GrantForm, role_id: str) -> int:
     """Take a role away from everyone who has it; from how many."""
-    grants = grants_of_role(tx.snapshot, form, role_id)
+    return drop_grants(tx, base, form, grants_of_role(tx.snapshot, form, role_id))
+
+
+def drop_grants(tx: WriteTransaction, base: Foundation, form: GrantForm, grants: BitMap) -> int:
+    """Take grants away from everyone who holds them; how many assignments went."""
     count = 0
     for rows in holder_chunks(tx.snapshot, form, grants):
         count += delete_stored(tx, base.store, form.vocabulary, rows)
@@ -211,6 +215,12 @@ def grants_of_role(snapshot: Snapshot, form: GrantForm, role_id: str) -> BitMap:
 def grants_of_scope(snapshot: Snapshot, form: GrantForm, scope: Scope) -> BitMap:
     """Grants of any role on a scope."""
     return _grants(snapshot, form, form.scope_type, scope.id, form.scope_grants)
+
+
+def grants_of_scopes(snapshot: Snapshot, form: GrantForm, scopes: Iterable[int]) -> BitMap:
+    """Grants of any role on any of the scopes, given as nodes."""
+    keys = [(scope, form.scope_grants, form.userset) for scope in scopes]
+    return BitMap.union(BitMap(), *snapshot.subjects(keys))
 
 
 def _grants(snapshot: Snapshot, form: GrantForm, type_slot: int, name: str, slot: int) -> BitMap:

@@ -4,9 +4,9 @@ A change is worked out against a view, before the writers' lock: the catalog tha
 goes, and what rests on it. Inside the transaction the rules must still be the same, else it is
 worked out again; and what has come to rest on what goes in between is met there.
 
-*Decision*: a resource's stored paths (assignments of roles on ``documents/*``) are no references.
-They are texts that may name anything; without the resource, and with its permissions gone from all
-policies, they give nothing.
+*Decision*: assignments of roles on a resource's paths (``documents/*``) are references like its
+grants. Their paths are texts that may name anything, and without the resource they give nothing;
+but a resource declared by that name again would give it back to whoever had it.
 
 *Decision*: a built-in type (``user``, ``group``, ``client``, ``api_key``) is no resource: subjects
 and resources of one name would be one type. Where the model declares such a type, it may be one.
@@ -71,7 +71,8 @@ class Catalogs(CatalogReading):
             resources: what it shall hold; what a resource leaves out, it keeps.
             mode: ``merge`` takes nothing away: no resource, no action, no relation.
             if_match: refuse unless the catalog's entity tag is among these.
-            force: take what goes out of policies and delete its grants, in the same commit.
+            force: take what goes out of policies and delete its grants and the role assignments
+                on its paths, in the same commit.
             dry_run: only say what would change.
 
         Raises:
@@ -79,6 +80,8 @@ class Catalogs(CatalogReading):
             ValidationError: (also from the future) with every finding.
             PreconditionError: (also from the future) another catalog is there.
             InUseError: (also from the future) something rests on what would go.
+            LimitError: (also from the future) the catalog would be too large, or too many role
+                assignments would go.
         """
 
         def edit(current: Catalog, editor: Editor) -> Edited:

@@ -151,6 +151,7 @@ class UsageAnswer:
         policies: with the permissions of this resource that each carries.
         roles: that have such policies; the first of many.
         attachments: how often roles have such a policy, all counted.
+        assignments: live ones of roles on its paths, by form of subject (``group#member``).
         relationships: live ones by form (``documents#viewer@user``).
     """
 
@@ -158,6 +159,7 @@ class UsageAnswer:
     policies: Sequence[Affected]
     roles: Sequence[StoredRole]
     attachments: int
+    assignments: Mapping[str, int]
     relationships: Mapping[str, int]
     zookie: str
 

@@ -27,7 +27,9 @@ from zeratul.service.ground.stored_model import (
     require_model,
     slot_names,
 )
+from zeratul.service.roles.stored_grants import grant_form
 from zeratul.service.rules.catalog_answers import CatalogChange
+from zeratul.service.rules.catalog_assignments import PathAssignments
 from zeratul.service.rules.catalog_editing import Edited, Editor, difference
 from zeratul.service.rules.catalog_references import (
     Gone,
@@ -88,9 +90,7 @@ def attempt(
         references = change.references(view.snapshot)
     # Counted before the writers' lock: a refusal and a dry run never take it.
     if options.dry_run or not options.force:
-        counts = change.orphans.count(view, base.store)
-        if counts:
-            references["relationships"] = counts
+        references |= change.stored(view)
     if options.dry_run or change.is_empty:
         return resolved(change.answer(references, zookie, dry_run=options.dry_run))
     if references and not options.force:
@@ -118,7 +118,9 @@ class _Change:
         self._gone = Gone.between(self._current, edited.catalog)
         self._packed = pack_catalog(edited.catalog)
         self.is_empty = self._packed == pack_catalog(self._current)
-        self.orphans = Orphans(view.schema, self._schema, caller.application)
+        self._orphans = Orphans(view.schema, self._schema, caller.application)
+        segments = frozenset(map(self._current.segment, self._gone.resources))
+        self._assignments = PathAssignments(grant_form(view), segments)
         # Looked up before the writers' lock: a large catalog has a hundred thousand names.
         known = view.snapshot.vocabulary(caller.application).slots
         self._fresh = [name for name in slot_names(self._schema) if name not in known]
@@ -132,7 +134,7 @@ class _Change:
             )
 
     def references(self, snapshot: Snapshot) -> References:
-        """What rests on what goes, live grants apart."""
+        """What rests on what goes, role assignments and live grants apart."""
         found: References = {}
         if self._gone:
             application = self._caller.application
@@ -141,6 +143,13 @@ class _Change:
         if self._edited.pruned:
             found["relations"] = dict(self._edited.pruned)
         return found
+
+    def stored(self, view: View) -> References:
+        """Role assignments and live grants that rest on what goes."""
+        store = self._base.store
+        return _with_counts(
+            {}, self._assignments.count(view, store), self._orphans.count(view, store)
+        )
 
     def answer(
         self, references: References, zookie: str, *, dry_run: bool = False
@@ -178,7 +187,7 @@ class _Change:
         return self.answer(references, base.zookie(application, tx.revision, tx.revision))
 
     def _cascade(self, tx: WriteTransaction, since: int, *, force: bool) -> References:
-        """Take what goes out of policies, and delete its grants."""
+        """Take what goes out of policies, and delete its role assignments and grants."""
         references = self.references(tx.snapshot)
         if self._gone and references:
             application = self._caller.application
@@ -189,10 +198,13 @@ class _Change:
                 affected,
                 lambda permission: None if self._gone.holds(permission) else permission,
             )
-        if force or self.orphans.may_have_come(tx, since):
-            counts = self.orphans.delete(tx, self._base.store)
-            if counts:
-                references["relationships"] = counts
+        assignments: dict[str, int] = {}
+        relationships: dict[str, int] = {}
+        if force or self._assignments.may_have_come(tx, since):
+            assignments = self._assignments.delete(tx, self._base)
+        if force or self._orphans.may_have_come(tx, since):
+            relationships = self._orphans.delete(tx, self._base.store)
+        references = _with_counts(references, assignments, relationships)
         if references and not force:
             raise _in_use(references)  # Undoes all of it with the job.
         return references
@@ -218,6 +230,13 @@ class _Change:
             after=after,
             batch_id=batch_of(tx) if references else None,
         )
+
+
+def _with_counts(
+    references: References, assignments: dict[str, int], relationships: dict[str, int]
+) -> References:
+    counted = {"assignments": assignments, "relationships": relationships}
+    return references | {kind: counts for kind, counts in counted.items() if counts}
 
 
 def _in_use(references: References) -> InUseError:

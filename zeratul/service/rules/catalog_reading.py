@@ -13,6 +13,7 @@ from zeratul.service.ground.answers import FIRST_PAGE, Page
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.etags import etag_of
 from zeratul.service.ground.stored_model import pack_catalog, pack_resource
+from zeratul.service.roles.stored_grants import grant_form
 from zeratul.service.roles.stored_policies import attached_count, attached_roles
 from zeratul.service.roles.stored_roles import find_role
 from zeratul.service.rules.catalog_answers import (
@@ -22,6 +23,7 @@ from zeratul.service.rules.catalog_answers import (
     ResourceAnswer,
     UsageAnswer,
 )
+from zeratul.service.rules.catalog_assignments import PathAssignments
 from zeratul.service.rules.catalog_references import LISTED_MAX, affected_policies, resource_of
 from zeratul.service.rules.orphans import Orphans
 
@@ -112,7 +114,7 @@ class CatalogReading:
             )
 
     def usage(self, caller: Caller, name: str, *, at_least: str | None = None) -> UsageAnswer:
-        """Who references a resource: policies, roles that have them, and live relationships.
+        """Who references a resource: policies and roles that have them, and what is live on it.
 
         Raises:
             ForbiddenError, TenantScopeError: the caller may not see that.
@@ -125,7 +127,8 @@ class CatalogReading:
         base = self._base
         with base.view(caller) as view:
             base.require_fresh(view, at_least)
-            require_resource(_catalog(view), name)
+            catalog = _catalog(view)
+            require_resource(catalog, name)
             affected = list(
                 affected_policies(
                     view.snapshot,
@@ -134,12 +137,14 @@ class CatalogReading:
                 )
             )
             roles, attachments = _roles(view.snapshot, caller.application, affected)
+            on_paths = PathAssignments(grant_form(view), {catalog.segment(name)})
             zookie = base.view_zookie(view)
         return UsageAnswer(
             resource=name,
             policies=affected,
             roles=roles,
             attachments=attachments,
+            assignments=on_paths.count(view, base.store),
             relationships=stored_on(view, name).count(view, base.store),
             zookie=zookie,
         )

@@ -13,7 +13,7 @@ from zeratul.errors import RevisionError
 from zeratul.service.ground.stored_rows import delete_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from zeratul.dispatch.view import View
@@ -77,18 +77,9 @@ class Orphans:
         """
         if not self._lost:
             return False
-        if tx.effective_revision == tx.revision:
-            return True  # By another job of this commit, which no change tells of yet.
         slots = tx.snapshot.vocabulary(self._application).slots
         lost = {pair for pairs in self._pairs(slots).values() for pair in pairs}
-        try:
-            return any(
-                op == _NOW_THERE and (slot, subject_slot) in lost
-                for change in tx.snapshot.changes(since, tx.revision - 1)
-                for op, _, slot, subject_slot, _, _ in _CHANGE.iter_unpack(change.rows)
-            )
-        except RevisionError:
-            return True
+        return may_have_come(tx, since, lost)
 
     def _scan(
         self, vocabulary: Vocabulary, open_snapshot: Callable[[], AbstractContextManager[Snapshot]]
@@ -118,6 +109,20 @@ class Orphans:
                 if slot is not None and subject_slot is not None:
                     by_type.setdefault(type_name, set()).add((slot, subject_slot))
         return by_type
+
+
+def may_have_come(tx: WriteTransaction, since: int, pairs: Collection[tuple[int, int]]) -> bool:
+    """Whether a row of any (slot, subject slot) may have been written after revision ``since``."""
+    if tx.effective_revision == tx.revision:
+        return True  # By another job of this commit, which no change tells of yet.
+    try:
+        return any(
+            op == _NOW_THERE and (slot, subject_slot) in pairs
+            for change in tx.snapshot.changes(since, tx.revision - 1)
+            for op, _, slot, subject_slot, _, _ in _CHANGE.iter_unpack(change.rows)
+        )
+    except RevisionError:
+        return True
 
 
 def _form(vocabulary: Vocabulary, row: StoredRow) -> str:
