@@ -157,3 +157,26 @@ def test_more_than_one_commit_should_hold_is_refused(tmp_path, clock):
         remove(world, "offices", force=True)
     finally:
         services.close()
+
+
+def test_forced_it_takes_one_made_meanwhile_along(world, role):
+    world.assign("user:bob", role, path="offices")
+    with held_writer(world.services.store):
+        assigned = world.services.assignments.assign(
+            world.caller, wish_of("user:ann", role, path="offices/o1")
+        )
+        removed = world.services.catalog.remove(world.caller, "offices", force=True)
+    assigned.result()
+    assert {"assignments": {"user": 2}} == removed.result().references
+    assert [] == world.assignments()
+
+
+def test_one_taken_away_meanwhile_is_not_counted(world, role):
+    world.assign("user:bob", role, path="offices")
+    with held_writer(world.services.store):
+        unassigned = world.services.assignments.unassign(
+            world.caller, wish_of("user:bob", role, path="offices")
+        )
+        removed = world.services.catalog.remove(world.caller, "offices", force=True)
+    assert 1 == unassigned.result().deleted
+    assert {} == removed.result().references

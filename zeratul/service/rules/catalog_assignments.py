@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from pyroaring import BitMap
+
 from zeratul.domain.scopes import first_segment
 from zeratul.errors import LimitError
 from zeratul.service.roles.stored_grants import (
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
 
-    from pyroaring import BitMap
-
     from zeratul.dispatch.view import View
     from zeratul.service.ground.foundation import Foundation
     from zeratul.service.roles.stored_grants import GrantForm
@@ -35,7 +35,8 @@ class PathAssignments:
     """Assignments on paths that begin with certain segments.
 
     NOTE: no index leads from a segment to its paths: each scope that anybody has a role on is
-    looked at, once for a change that takes resources away, and never for one that takes none.
+    looked at (7 us each). That is before the writers' lock, and never for a change that takes no
+    resource away; in the transaction only if one may have come meanwhile.
 
     Args:
         form: None as long as the application has no roles.
@@ -45,9 +46,10 @@ class PathAssignments:
     def __init__(self, form: GrantForm | None, segments: Collection[str]) -> None:
         self._form = form if segments else None
         self._segments = segments
+        self._found = BitMap()
 
     def count(self, view: View, store: Store) -> dict[str, int]:
-        """Live ones by form of subject (``group#member``), as of the view.
+        """Find them: live ones by form of subject (``group#member``), as of the view.
 
         No snapshot is held for long: each chunk is read as of the view's revision.
         """
@@ -60,24 +62,28 @@ class PathAssignments:
 
         counts: dict[str, int] = {}
         for grants in self._grants(self._form, open_snapshot):
+            self._found |= grants
             with open_snapshot() as snapshot:
                 for form, count in count_holders(snapshot, self._form, grants).items():
                     counts[form] = counts.get(form, 0) + count
         return counts
 
-    def delete(self, tx: WriteTransaction, base: Foundation) -> dict[str, int]:
-        """Take them away; how many there were, by form of subject.
+    def delete(self, tx: WriteTransaction, base: Foundation, since: int) -> dict[str, int]:
+        """Take those away that were counted as of revision ``since``, and those that came since.
+
+        Returns:
+            How many there were, by form of subject.
 
         Raises:
             LimitError: more than may go in one commit.
         """
-        form = self._form
+        form, grants = self._form, self._found
         if form is None:
             return {}
-        found = list(self._grants(form, lambda: nullcontext(tx.snapshot)))
-        grants = found[0].union(*found) if found else None
-        if not grants:
-            return {}
+        holders = {(form.holder, slot) for slot, _ in form.holders.values()}
+        if may_have_come(tx, since, holders):
+            found = self._grants(form, lambda: nullcontext(tx.snapshot))
+            grants = BitMap.union(BitMap(), *found)
         counts = count_holders(tx.snapshot, form, grants)
         total, most = sum(counts.values()), base.limits.role_unassign_max
         if total > most:
@@ -89,13 +95,6 @@ class PathAssignments:
             )
         drop_grants(tx, base, form, grants)
         return counts
-
-    def may_have_come(self, tx: WriteTransaction, since: int) -> bool:
-        """Whether one may have been made after revision ``since``."""
-        form = self._form
-        if form is None:
-            return False
-        return may_have_come(tx, since, {(form.holder, slot) for slot, _ in form.holders.values()})
 
     def _grants(
         self, form: GrantForm, open_snapshot: Callable[[], AbstractContextManager[Snapshot]]

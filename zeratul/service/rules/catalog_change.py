@@ -89,8 +89,10 @@ def attempt(
         change = _Change(base, caller, rules, edited, model, view)
         references = change.references(view.snapshot)
     # Counted before the writers' lock: a refusal and a dry run never take it.
+    assignments = change.assignments.count(view, base.store)
     if options.dry_run or not options.force:
-        references |= change.stored(view)
+        grants = change.orphans.count(view, base.store)
+        references = _with_counts(references, assignments, grants)
     if options.dry_run or change.is_empty:
         return resolved(change.answer(references, zookie, dry_run=options.dry_run))
     if references and not options.force:
@@ -118,9 +120,9 @@ class _Change:
         self._gone = Gone.between(self._current, edited.catalog)
         self._packed = pack_catalog(edited.catalog)
         self.is_empty = self._packed == pack_catalog(self._current)
-        self._orphans = Orphans(view.schema, self._schema, caller.application)
+        self.orphans = Orphans(view.schema, self._schema, caller.application)
         segments = frozenset(map(self._current.segment, self._gone.resources))
-        self._assignments = PathAssignments(grant_form(view), segments)
+        self.assignments = PathAssignments(grant_form(view), segments)
         # Looked up before the writers' lock: a large catalog has a hundred thousand names.
         known = view.snapshot.vocabulary(caller.application).slots
         self._fresh = [name for name in slot_names(self._schema) if name not in known]
@@ -143,13 +145,6 @@ class _Change:
         if self._edited.pruned:
             found["relations"] = dict(self._edited.pruned)
         return found
-
-    def stored(self, view: View) -> References:
-        """Role assignments and live grants that rest on what goes."""
-        store = self._base.store
-        return _with_counts(
-            {}, self._assignments.count(view, store), self._orphans.count(view, store)
-        )
 
     def answer(
         self, references: References, zookie: str, *, dry_run: bool = False
@@ -188,6 +183,8 @@ class _Change:
 
     def _cascade(self, tx: WriteTransaction, since: int, *, force: bool) -> References:
         """Take what goes out of policies, and delete its role assignments and grants."""
+        # First: whether others wrote meanwhile can not be told behind own writes.
+        assignments = self.assignments.delete(tx, self._base, since)
         references = self.references(tx.snapshot)
         if self._gone and references:
             application = self._caller.application
@@ -198,13 +195,10 @@ class _Change:
                 affected,
                 lambda permission: None if self._gone.holds(permission) else permission,
             )
-        assignments: dict[str, int] = {}
-        relationships: dict[str, int] = {}
-        if force or self._assignments.may_have_come(tx, since):
-            assignments = self._assignments.delete(tx, self._base)
-        if force or self._orphans.may_have_come(tx, since):
-            relationships = self._orphans.delete(tx, self._base.store)
-        references = _with_counts(references, assignments, relationships)
+        grants: dict[str, int] = {}
+        if force or self.orphans.may_have_come(tx, since):
+            grants = self.orphans.delete(tx, self._base.store)
+        references = _with_counts(references, assignments, grants)
         if references and not force:
             raise _in_use(references)  # Undoes all of it with the job.
         return references
@@ -233,9 +227,9 @@ class _Change:
 
 
 def _with_counts(
-    references: References, assignments: dict[str, int], relationships: dict[str, int]
+    references: References, assignments: dict[str, int], grants: dict[str, int]
 ) -> References:
-    counted = {"assignments": assignments, "relationships": relationships}
+    counted = {"assignments": assignments, "relationships": grants}
     return references | {kind: counts for kind, counts in counted.items() if counts}
 
 
