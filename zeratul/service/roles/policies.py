@@ -13,23 +13,25 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from zeratul.errors import InUseError, LimitError
 from zeratul.service.ground.answers import FIRST_PAGE, Page
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.ground.cursors import Cursor, query_digest
 from zeratul.service.ground.etags import require_match
 from zeratul.service.ground.futures import resolved, retrying
-from zeratul.service.ground.labels import require_description, require_name
+from zeratul.service.ground.labels import require_name
 from zeratul.service.ground.stored_model import require_model
+from zeratul.service.roles.labelled import require_labels
 from zeratul.service.roles.permission_names import require_permissions
 from zeratul.service.roles.role_answers import Labelled, Policy, RowPage
 from zeratul.service.roles.stored_policies import (
     POLICY_KIND,
+    POLICY_NAMES,
     StoredPolicy,
     attached_count,
     attached_roles,
-    claim_policy_name,
-    free_policy_name,
     policy_answer,
     put_policy,
     require_policy,
@@ -116,7 +118,7 @@ class Policies:
         """
         _require_writer(caller)
         require_name(given.name or "")
-        _require_labels(given)
+        require_labels(given)
         return retrying(lambda: self._create(caller, given, idempotency))
 
     def _create(
@@ -137,15 +139,15 @@ class Policies:
                 return replay
             require_model(tx.snapshot, application, schema_revision)
             policy = StoredPolicy(
-                policy_id,
-                given.name or "",
-                given.description or "",
-                permissions,
-                tx.now_ms,
-                tx.now_ms,
-                tx.revision,
+                id=policy_id,
+                name=given.name or "",
+                description=given.description or "",
+                permissions=permissions,
+                created_at_ms=tx.now_ms,
+                updated_at_ms=tx.now_ms,
+                created_revision=tx.revision,
             )
-            claim_policy_name(tx, application, policy.name, policy_id)
+            POLICY_NAMES.claim(tx, application, None, policy)
             body = put_policy(tx, application, policy)
             record(tx, caller, "policy.created", "policy", policy_id, after=policy.event())
             zookie = base.zookie(application, tx.effective_revision, schema_revision)
@@ -175,7 +177,7 @@ class Policies:
             AlreadyExistsError: (from the future) another policy has this name.
         """
         _require_writer(caller)
-        _require_labels(given)
+        require_labels(given)
         return retrying(lambda: self._update(caller, policy_id, given, if_match))
 
     def _update(
@@ -193,16 +195,12 @@ class Policies:
             body = require_policy(tx.snapshot, application, policy_id)
             require_match(if_match, body)
             before = unpack_policy(body)
-            after = before._replace(
-                name=before.name if given.name is None else given.name,
-                description=(
-                    before.description if given.description is None else given.description
-                ),
-                permissions=before.permissions if permissions is None else permissions,
-            )
+            after = before.relabelled(given)
+            if permissions is not None:
+                after = replace(after, permissions=permissions)
             if after != before:  # What changes nothing is no change: no event, no new tag.
-                after = after._replace(updated_at_ms=tx.now_ms)
-                claim_policy_name(tx, application, after.name, policy_id, before=before.name)
+                after = replace(after, updated_at_ms=tx.now_ms)
+                POLICY_NAMES.claim(tx, application, None, after, before)
                 body = put_policy(tx, application, after)
                 record(
                     tx,
@@ -259,7 +257,7 @@ class Policies:
                 )
             _detach_all(tx, application, policy_id, count)
             tx.delete_document(application, POLICY_KIND, policy_id)
-            free_policy_name(tx, application, before.name)
+            POLICY_NAMES.free(tx, application, None, before)
             record(
                 tx,
                 caller,
@@ -282,13 +280,6 @@ class Policies:
 def _require_writer(caller: Caller) -> None:
     caller.require("policies:write")
     caller.require_whole_application(_WHAT)
-
-
-def _require_labels(given: Labelled) -> None:
-    if given.name is not None:
-        require_name(given.name)
-    if given.description is not None:
-        require_description(given.description)
 
 
 def _some_policies(
@@ -317,6 +308,5 @@ def _detach_all(tx: WriteTransaction, application: int, policy_id: str, count: i
         role = find_role(tx.snapshot, application, role_id)
         if role is not None:
             kept = tuple(each for each in role.policy_ids if each != policy_id)
-            put_role(
-                tx, application, role._replace(policy_ids=kept, updated_at_ms=tx.now_ms), role
-            )
+            left = replace(role, policy_ids=kept, updated_at_ms=tx.now_ms)
+            put_role(tx, application, left, role)

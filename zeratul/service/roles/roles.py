@@ -10,13 +10,16 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from zeratul.domain.scopes import GRANT_TYPE
 from zeratul.errors import InUseError, LimitError, NotFoundError
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.ground.etags import require_match
 from zeratul.service.ground.futures import resolved, retrying
-from zeratul.service.ground.labels import require_description, require_name
+from zeratul.service.ground.labels import require_name
 from zeratul.service.ground.stored_model import require_model
+from zeratul.service.roles.labelled import require_labels
 from zeratul.service.roles.role_reading import RoleReading, user_count
 from zeratul.service.roles.stored_grants import (
     GrantForm,
@@ -101,14 +104,14 @@ class Roles(RoleReading):
                 schema_revision = switch_on(tx, application, schema)
             require_policies(tx.snapshot, application, policy_ids)
             role = StoredRole(
-                role_id,
-                given.name or "",
-                given.description or "",
-                policy_ids,
-                tenant_id,
-                tx.now_ms,
-                tx.now_ms,
-                tx.revision,
+                id=role_id,
+                name=given.name or "",
+                description=given.description or "",
+                policy_ids=policy_ids,
+                tenant_id=tenant_id,
+                created_at_ms=tx.now_ms,
+                updated_at_ms=tx.now_ms,
+                created_revision=tx.revision,
             )
             body = put_role(tx, application, role)
             _record(tx, caller, "role.created", role, after=role)
@@ -171,20 +174,12 @@ class Roles(RoleReading):
             body = _own_role(tx.snapshot, caller, role_id, tenant_id)
             require_match(if_match, body)
             before = unpack_role(body)
-            after = before._replace(
-                name=before.name if given.name is None else given.name,
-                description=(
-                    before.description if given.description is None else given.description
-                ),
-                policy_ids=(
-                    before.policy_ids
-                    if given.content is None
-                    else tuple(dict.fromkeys(given.content))
-                ),
-            )
+            after = before.relabelled(given)
+            if given.content is not None:
+                after = replace(after, policy_ids=tuple(dict.fromkeys(given.content)))
             if after != before:  # What changes nothing is no change: no event, no new tag.
                 require_policies(tx.snapshot, application, after.policy_ids)
-                after = after._replace(updated_at_ms=tx.now_ms)
+                after = replace(after, updated_at_ms=tx.now_ms)
                 body = put_role(tx, application, after, before)
                 _record(tx, caller, "role.updated", after, before=before, after=after)
             zookie = base.zookie(application, tx.effective_revision, schema_revision)
@@ -276,10 +271,7 @@ class Roles(RoleReading):
             )
 
     def _require(self, given: Labelled) -> None:
-        if given.name is not None:
-            require_name(given.name)
-        if given.description is not None:
-            require_description(given.description)
+        require_labels(given)
         most = self._base.limits.role_policies_max
         if given.content is not None and len(set(given.content)) > most:
             raise LimitError(

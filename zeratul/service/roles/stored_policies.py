@@ -8,13 +8,14 @@ moves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
-from zeratul.errors import AlreadyExistsError, NotFoundError, UnknownNameError
+from zeratul.errors import NotFoundError
 from zeratul.service.ground.etags import etag_of
-from zeratul.service.ground.labels import label_digest, tenant_digest
+from zeratul.service.ground.labels import tenant_digest
+from zeratul.service.roles.labelled import LabelledDocument, NameIndex
 from zeratul.service.roles.role_answers import Policy
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from zeratul.store.interface import Snapshot, WriteTransaction
 
 POLICY_KIND = "policy"
-POLICY_NAME_KIND = "policy-name"
+POLICY_NAMES = NameIndex("policy", "policy-name")
 POLICY_ROLE_KIND = "policy-role"
 """Documents ``<policy id>/<role id>``: the role has the policy."""
 POLICY_COUNT_KIND = "policy-roles"
@@ -34,31 +35,14 @@ GLOBAL_PART = "-"
 _ALL_PART = "*"
 
 
-class StoredPolicy(NamedTuple):
+class StoredPolicy(LabelledDocument, frozen=True):
     """A policy as its document says."""
 
-    id: str
-    name: str
-    description: str
     permissions: tuple[str, ...]
     created_at_ms: int
     updated_at_ms: int
-    created_revision: int
-
-    def pack(self) -> bytes:
-        """The document."""
-        return orjson.dumps(
-            {
-                "id": self.id,
-                "name": self.name,
-                "description": self.description,
-                "permissions": self.permissions,
-                "createdAtMs": self.created_at_ms,
-                "updatedAtMs": self.updated_at_ms,
-                # A list of policies goes on at the revision it began with.
-                "createdRevision": self.created_revision,
-            }
-        )
+    # A list of policies goes on at the revision it began with.
+    created_revision: int = 0
 
     def event(self) -> dict[str, Any]:
         """What an audit event shows of it."""
@@ -69,18 +53,12 @@ class StoredPolicy(NamedTuple):
         }
 
 
+_decode = msgspec.json.Decoder(StoredPolicy).decode
+
+
 def unpack_policy(body: bytes) -> StoredPolicy:
     """The policy of a document."""
-    stored = orjson.loads(body)
-    return StoredPolicy(
-        stored["id"],
-        stored["name"],
-        stored["description"],
-        tuple(stored["permissions"]),
-        stored["createdAtMs"],
-        stored["updatedAtMs"],
-        stored.get("createdRevision", 0),
-    )
+    return _decode(body)
 
 
 def require_policy(snapshot: Snapshot, application: int, policy_id: str) -> bytes:
@@ -103,13 +81,9 @@ def require_policies(snapshot: Snapshot, application: int, policy_ids: Sequence[
     """
     for index, policy_id in enumerate(policy_ids):
         if snapshot.document(application, POLICY_KIND, policy_id) is None:
-            error = UnknownNameError("policy", policy_id, field=f"policyIds[{index}]")
-            name_id = label_digest(None, policy_id)
-            found = snapshot.document(application, POLICY_NAME_KIND, name_id)
-            if found is not None:
-                error.suggestion = found.decode()
-                error.help = f"`{error.suggestion}` is the id of the policy of this name"
-            raise error
+            raise POLICY_NAMES.unknown(
+                snapshot, application, (None,), policy_id, f"policyIds[{index}]"
+            )
 
 
 def put_policy(tx: WriteTransaction, application: int, policy: StoredPolicy) -> bytes:
@@ -117,29 +91,6 @@ def put_policy(tx: WriteTransaction, application: int, policy: StoredPolicy) -> 
     body = policy.pack()
     tx.put_document(application, POLICY_KIND, policy.id, body)
     return body
-
-
-def claim_policy_name(
-    tx: WriteTransaction, application: int, name: str, policy_id: str, *, before: str | None = None
-) -> None:
-    """Make a name a policy's own.
-
-    Raises:
-        AlreadyExistsError: it is another one's.
-    """
-    if name == before:
-        return
-    name_id = label_digest(None, name)
-    if tx.snapshot.document(application, POLICY_NAME_KIND, name_id) is not None:
-        raise AlreadyExistsError(f"there is a policy called `{name}` already")
-    if before is not None:
-        free_policy_name(tx, application, before)
-    tx.put_document(application, POLICY_NAME_KIND, name_id, policy_id.encode())
-
-
-def free_policy_name(tx: WriteTransaction, application: int, name: str) -> None:
-    """Let others have a name."""
-    tx.delete_document(application, POLICY_NAME_KIND, label_digest(None, name))
 
 
 def policy_answer(

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
+import msgspec
 
 from zeratul.dispatch.state import MODEL_ID, MODEL_KIND
 from zeratul.domain.catalog import EVERY_ACTION
 from zeratul.domain.schema import Schema
-from zeratul.errors import AlreadyExistsError, NotFoundError, UnknownNameError
+from zeratul.errors import NotFoundError
 from zeratul.language.reserved import reserved_types
 from zeratul.service.ground.etags import etag_of
-from zeratul.service.ground.labels import label_digest
 from zeratul.service.ground.stored_model import pack_rules, read_rules, slot_names
+from zeratul.service.roles.labelled import LabelledDocument, NameIndex
 from zeratul.service.roles.role_answers import Role
 from zeratul.service.roles.stored_policies import (
     GLOBAL_PART,
@@ -37,39 +37,21 @@ if TYPE_CHECKING:
     from zeratul.store.interface import Snapshot, WriteTransaction
 
 ROLE_KIND = "role"
-ROLE_NAME_KIND = "role-name"
+ROLE_NAMES = NameIndex("role", "role-name")
 TENANT_ROLE_KIND = "tenant-role"
 # Every id of an index that begins with `<part>/` is less than `<part>0`.
 _BEHIND = "0"
 
 
-class StoredRole(NamedTuple):
+class StoredRole(LabelledDocument, frozen=True):
     """A role as its document says."""
 
-    id: str
-    name: str
-    description: str
     policy_ids: tuple[str, ...]
     tenant_id: str | None
     created_at_ms: int
     updated_at_ms: int
-    created_revision: int
-
-    def pack(self) -> bytes:
-        """The document."""
-        return orjson.dumps(
-            {
-                "id": self.id,
-                "name": self.name,
-                "description": self.description,
-                "policyIds": self.policy_ids,
-                "tenantId": self.tenant_id,
-                "createdAtMs": self.created_at_ms,
-                "updatedAtMs": self.updated_at_ms,
-                # A list of roles goes on at the revision it began with.
-                "createdRevision": self.created_revision,
-            }
-        )
+    # A list of roles goes on at the revision it began with.
+    created_revision: int = 0
 
     def event(self) -> dict[str, Any]:
         """What an audit event shows of it."""
@@ -80,19 +62,12 @@ class StoredRole(NamedTuple):
         }
 
 
+_decode = msgspec.json.Decoder(StoredRole).decode
+
+
 def unpack_role(body: bytes) -> StoredRole:
     """The role of a document."""
-    stored = orjson.loads(body)
-    return StoredRole(
-        stored["id"],
-        stored["name"],
-        stored["description"],
-        tuple(stored["policyIds"]),
-        stored["tenantId"],
-        stored["createdAtMs"],
-        stored["updatedAtMs"],
-        stored.get("createdRevision", 0),
-    )
+    return _decode(body)
 
 
 def find_role(snapshot: Snapshot, application: int, role_id: str) -> StoredRole | None:
@@ -133,15 +108,8 @@ def require_role(
     role = find_role(snapshot, caller.application, role_id)
     if role is not None and (role.tenant_id is None or caller.tenant_id in (None, role.tenant_id)):
         return role
-    error = UnknownNameError("role", role_id, field=field)
-    for tenant_id in dict.fromkeys((caller.tenant_id, None)):
-        name_id = label_digest(tenant_id, role_id)
-        found = snapshot.document(caller.application, ROLE_NAME_KIND, name_id)
-        if found is not None:
-            error.suggestion = found.decode()
-            error.help = f"`{error.suggestion}` is the id of the role of this name"
-            break
-    raise error
+    inside = dict.fromkeys((caller.tenant_id, None))
+    raise ROLE_NAMES.unknown(snapshot, caller.application, inside, role_id, field)
 
 
 def switch_on(tx: WriteTransaction, application: int, schema: Schema) -> int:
@@ -170,14 +138,7 @@ def put_role(
     Raises:
         AlreadyExistsError: the name is another role's, in its tenant or among the global ones.
     """
-    if before is None or before.name != role.name:
-        name_id = label_digest(role.tenant_id, role.name)
-        if tx.snapshot.document(application, ROLE_NAME_KIND, name_id) is not None:
-            where = "" if role.tenant_id is None else f" in tenant `{role.tenant_id[:128]}`"
-            raise AlreadyExistsError(f"there is a role called `{role.name}`{where} already")
-        if before is not None:
-            _free_name(tx, application, before)
-        tx.put_document(application, ROLE_NAME_KIND, name_id, role.id.encode())
+    ROLE_NAMES.claim(tx, application, role.tenant_id, role, before)
     if before is None:
         tx.put_document(application, TENANT_ROLE_KIND, _index_id(role), b"")
     attached = () if before is None else before.policy_ids
@@ -196,13 +157,9 @@ def forget_role(tx: WriteTransaction, application: int, role: StoredRole) -> Non
     """Remove a role, its name and what it is attached to."""
     tx.delete_document(application, ROLE_KIND, role.id)
     tx.delete_document(application, TENANT_ROLE_KIND, _index_id(role))
-    _free_name(tx, application, role)
+    ROLE_NAMES.free(tx, application, role.tenant_id, role)
     for policy_id in role.policy_ids:
         detach(tx, application, policy_id, role.id, role.tenant_id)
-
-
-def _free_name(tx: WriteTransaction, application: int, role: StoredRole) -> None:
-    tx.delete_document(application, ROLE_NAME_KIND, label_digest(role.tenant_id, role.name))
 
 
 def _index_id(role: StoredRole) -> str:

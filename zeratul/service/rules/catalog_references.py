@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from zeratul.domain.catalog import EVERY_ACTION
 from zeratul.service.ground.audit import batch_of, record
 from zeratul.service.roles.stored_policies import (
@@ -131,7 +133,8 @@ def rewrite_policies(
     for each in affected:
         before = each.policy
         permissions = (rewrite(permission) for permission in before.permissions)
-        after = before._replace(
+        after = replace(
+            before,
             permissions=tuple(dict.fromkeys(text for text in permissions if text is not None)),
             updated_at_ms=tx.now_ms,
         )
