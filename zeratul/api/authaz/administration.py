@@ -107,7 +107,7 @@ class AdministrationHandlers:
         query = Query(request, _PAGING)
         found = self._applications.list(request[CALLER], page=reading.page(query, self._limits))
         rows = [encoding.application(each) for each in found.rows]
-        return json_answer(request, encoding.page_of(rows, found.next_cursor, found.page_size))
+        return json_answer(request, encoding.page_of(found, rows))
 
     async def get_application(self, request: web.Request) -> web.StreamResponse:
         """``GET /applications/{appId}``."""
@@ -225,7 +225,7 @@ class AdministrationHandlers:
         query = Query(request, _PAGING)
         found = self._keys.list(request[CALLER], page=reading.page(query, self._limits))
         rows = [encoding.key(each) for each in found.rows]
-        return json_answer(request, encoding.page_of(rows, found.next_cursor, found.page_size))
+        return json_answer(request, encoding.page_of(found, rows))
 
     async def get_key(self, request: web.Request) -> web.StreamResponse:
         """``GET /api-keys/{id}``: without its secret."""

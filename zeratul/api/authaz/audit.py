@@ -70,9 +70,7 @@ class AuditHandlers:
         found = await self._work.run(
             partial(self._service.find, request[CALLER], wanted, page=page)
         )
-        return json_answer(
-            request, encoding.page_of(found.rows, found.next_cursor, found.page_size)
-        )
+        return json_answer(request, encoding.page_of(found, found.rows))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """``GET /audit/export``: all events that match, as lines of JSON or CSV."""

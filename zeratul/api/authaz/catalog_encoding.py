@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zeratul.api.authaz.encoding import some
 from zeratul.language.catalog import permissions as permissions_of
 from zeratul.language.catalog import resource_json
 from zeratul.service.rules.catalog_reading import resource_answer
@@ -36,15 +37,8 @@ def resource(answer: ResourceAnswer) -> dict[str, Any]:
 
 def page(answer: CatalogPage) -> dict[str, Any]:
     """A page of resources."""
-    return {
-        "data": [resource(row) for row in answer.rows],
-        "next": answer.next_cursor,
-        "nextCursor": answer.next_cursor,
-        "pageSize": answer.page_size,
-        "count": answer.count,
-        "etag": answer.etag,
-        "zookie": answer.zookie,
-    }
+    rows = [resource(row) for row in answer.rows]
+    return some(answer, rows) | {"count": answer.count, "etag": answer.etag}
 
 
 def catalog(answer: CatalogChange) -> dict[str, Any]:
@@ -117,23 +111,17 @@ def usage(answer: UsageAnswer) -> dict[str, Any]:
 
 def permissions(answer: PermissionPage) -> dict[str, Any]:
     """A page of permissions."""
-    return {
-        "data": [
-            {
-                "permission": row.permission,
-                "resource": row.resource,
-                "action": row.action,
-                "description": row.description,
-                "relations": row.relations,
-            }
-            for row in answer.rows
-        ],
-        "next": answer.next_cursor,
-        "nextCursor": answer.next_cursor,
-        "pageSize": answer.page_size,
-        "count": answer.count,
-        "zookie": answer.zookie,
-    }
+    rows = [
+        {
+            "permission": row.permission,
+            "resource": row.resource,
+            "action": row.action,
+            "description": row.description,
+            "relations": row.relations,
+        }
+        for row in answer.rows
+    ]
+    return some(answer, rows) | {"count": answer.count}
 
 
 def renamed(answer: RenameAnswer) -> dict[str, Any]:

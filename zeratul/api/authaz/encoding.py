@@ -113,20 +113,28 @@ class Page(Protocol):
     def page_size(self) -> int:
         """Rows asked for."""
 
+
+class FreshPage(Page, Protocol):
+    """A page that says as of when it is."""
+
     @property
     def zookie(self) -> str:
         """How fresh it is."""
 
 
-def some(page: Page, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A page of a list."""
+def page_of(page: Page, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list that has no revision of its own."""
     return {
         "data": rows,
         "next": page.next_cursor,
         "nextCursor": page.next_cursor,
         "pageSize": page.page_size,
-        "zookie": page.zookie,
     }
+
+
+def some(page: FreshPage, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list."""
+    return page_of(page, rows) | {"zookie": page.zookie}
 
 
 # All answers a check can have but for its zookie: encoding one is joining bytes. A way that was
@@ -262,11 +270,6 @@ def model_put(answer: ModelAnswer) -> dict[str, Any]:
         "etag": answer.etag,
         "zookie": answer.zookie,
     }
-
-
-def page_of(rows: list[dict[str, Any]], next_cursor: str | None, page_size: int) -> dict[str, Any]:
-    """A page of a list that has no revision of its own."""
-    return {"data": rows, "next": next_cursor, "nextCursor": next_cursor, "pageSize": page_size}
 
 
 def time(time_ms: int | None) -> str | None:

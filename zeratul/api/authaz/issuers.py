@@ -52,7 +52,7 @@ class IssuerHandlers:
         query = Query(request, ("pageSize", "cursor"))
         found = self._service.list(request[CALLER], page=reading.page(query, self._limits))
         rows = [_issuer(each) for each in found.rows]
-        return json_answer(request, encoding.page_of(rows, found.next_cursor, found.page_size))
+        return json_answer(request, encoding.page_of(found, rows))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """``GET …/issuers/{issuerId}``."""
