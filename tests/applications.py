@@ -250,7 +250,7 @@ class Installation:
         """
         recalled = [
             self.engine.recall(application, *arguments, now_ms=now_ms)
-            if method == "check" and revision is None
+            if method == "check" and len(arguments) == 1 and revision is None
             else None
             for method, arguments in asked
         ]
