@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zeratul.api.authaz import list_encoding
 from zeratul.domain.relationship import id_is_valid
 from zeratul.service.ground.blocks import WAYS, Block
-from zeratul.service.questions.list_answers import ResourceRow, SubjectRow
+from zeratul.service.questions.list_answers import ResourceRow, RowStream, SubjectRow
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(id_is_valid)
 awkward = st.sampled_from(['a"b', "\\", 'x\\"', "é", "😀", "\u2028", "}\\n{", "\\u0041"])
@@ -67,3 +68,19 @@ def test_names_are_escaped() -> None:
     assert {"resource": 'a"b', "resourceId": "a", "via": list(WAYS[1])} == row
     (row,) = orjson.loads(list_encoding.subject_writer('a"b', 'c"d').array(block))
     assert {"subject": 'a"b:a#c"d', "via": list(WAYS[1])} == row
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (3, 2), (2, 2, 1)])
+def test_the_last_piece_says_that_the_list_is_complete(sizes: tuple[int, ...]) -> None:
+    """A piece for each chunk, one for an empty list; lines are never torn."""
+    make = partial(ResourceRow, "document")
+    blocks = [block_of((), [(f"d{number}", 1) for number in range(size)], make) for size in sizes]
+    rows = RowStream(total=sum(sizes), revision=7, zookie="z", chunks=iter(blocks))
+    made = list(list_encoding.pieces(rows, list_encoding.resource_writer("document")))
+    assert len(made) == max(1, len(sizes))
+    assert all(piece.endswith(b"\n") for piece in made)
+    *lines, last = b"".join(made).splitlines()
+    assert len(lines) == sum(sizes)
+    end = {"complete": True, "total": sum(sizes), "revision": 7, "zookie": "z"}
+    assert orjson.loads(last) == end
+    assert b"complete" not in b"".join(lines)

@@ -14,7 +14,7 @@ import orjson
 from zeratul.service.ground.blocks import WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zeratul.service.ground.blocks import Block
     from zeratul.service.questions.list_answers import (
@@ -132,7 +132,18 @@ def page(answer: RowPage[Any], rows: bytes) -> dict[str, Any]:
     return value
 
 
-def last_line(rows: RowStream[Any]) -> bytes:
+def pieces(rows: RowStream[Row], writer: RowWriter[Row]) -> Iterator[bytes]:
+    """A whole list as NDJSON, a piece for each chunk; the last one says that it is complete."""
+    left = rows.total
+    for block in rows.chunks:
+        left -= len(block)
+        lines = writer.lines(block)
+        yield lines if left else lines + _last_line(rows)
+    if not rows.total:
+        yield _last_line(rows)
+
+
+def _last_line(rows: RowStream[Any]) -> bytes:
     """The line that says that a stream is complete."""
     value = {
         "complete": True,

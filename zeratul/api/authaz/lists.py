@@ -16,7 +16,7 @@ from zeratul.errors import ZeratulError
 from zeratul.service.ground.answers import Page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from aiohttp import web
 
@@ -140,12 +140,17 @@ class ListHandlers:
         writer: RowWriter[Row],
     ) -> web.StreamResponse:
         reading.refuse_paging(query)
-        rows = await self._work.run(opened)
-        chunks = map(writer.lines, rows.chunks)
+
+        def begun() -> tuple[bytes, Iterator[bytes]]:
+            made = list_encoding.pieces(opened(), writer)
+            return next(made), made
+
+        # The first piece is made where the list is computed: short lists need no other turn.
+        first, others = await self._work.run(begun)
 
         async def pieces() -> AsyncIterator[bytes]:
-            async for chunk in self._work.each(chunks):
-                yield chunk
-            yield list_encoding.last_line(rows)
+            yield first
+            async for piece in self._work.each(others):
+                yield piece
 
         return await send(request, stream(request, NDJSON), pieces())
