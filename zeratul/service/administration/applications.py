@@ -127,10 +127,7 @@ class Applications:
             )
         application_id = f"app_{secrets.token_hex(8)}"
 
-        def job(tx: WriteTransaction) -> Application | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> Application:
             created = _create(tx, application_id, name, tenancy_type)
             inside = replace(caller, application_id=application_id, application=created.number)
             for each in (server_caller(caller), inside):
@@ -139,12 +136,9 @@ class Applications:
                     after=_event(created),
                 )  # fmt: skip
             zookie = base.zookie(created.number, tx.revision, 0)
-            answer = replace(created, zookie=zookie)
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
+            return replace(created, zookie=zookie)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def list(self, caller: Caller, *, page: Page = FIRST_PAGE) -> ApplicationPage:
         """A page of all applications, in id order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zeratul.domain.zookie import Zookie
 from zeratul.errors import (
@@ -20,6 +20,7 @@ from zeratul.service.ground.validation import WriteTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from zeratul.dispatch.engine import Engine
     from zeratul.dispatch.view import View
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from zeratul.service.ground.cursors import Cursor
     from zeratul.service.ground.idempotency import Idempotent, Replay
     from zeratul.store.interface import Snapshot, Store, WriteTransaction
+
+T = TypeVar("T")
 
 _SERVER_KIND = "server"
 _CURSOR_SECRET_ID = "cursor-secret"  # noqa: S105 - a document's name
@@ -186,6 +189,37 @@ class Foundation:
         if 1 <= page.size <= self.limits.page_size_max:
             return page.size
         raise InputError(f"a page has 1 to {self.limits.page_size_max:,} rows", field="pageSize")
+
+    def write_once(
+        self,
+        caller: Caller,
+        idempotency: Idempotent | None,
+        job: Callable[[WriteTransaction], T],
+        *,
+        secret: bool = False,
+    ) -> Future[T | Replay]:
+        """What a job answers, remembered in its own commit; or what it answered the first time.
+
+        Args:
+            caller: who asks.
+            idempotency: what makes the request recognisable; without it nothing is remembered.
+            job: see ``Store.write``.
+            secret: whether the answer holds one.
+
+        Raises:
+            IdempotencyError, MalformedError, LimitError: (from the future) as ``replay``.
+        """
+
+        def once(tx: WriteTransaction) -> T | Replay:
+            replay = self.replay(idempotency, caller, tx.snapshot, secret=secret)
+            if replay is not None:
+                return replay
+            answer = job(tx)
+            if idempotency is not None:
+                idempotency.remember(caller, tx, answer, self.limits, secret=secret)
+            return answer
+
+        return self.store.write(once)
 
     def replay(
         self,

@@ -133,10 +133,7 @@ class Members:
             rows = member_rows(base, view, group_id, subjects, field)
         prepared = base.store.prepare(application, rows)
 
-        def job(tx: WriteTransaction) -> MembersAdded | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> MembersAdded:
             require_model(tx.snapshot, application, form.schema_revision)
             outcomes = tx.apply(prepared).writes
             if rows and not has_document(tx.snapshot, form, group_id):
@@ -146,12 +143,9 @@ class Members:
             added = outcomes.count(Outcome.CREATED)
             zookie = base.zookie(application, tx.effective_revision, form.schema_revision)
             # Subjects named twice are one row: the second time it was there already.
-            answer = MembersAdded(added, len(subjects) - added, zookie)
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
+            return MembersAdded(added, len(subjects) - added, zookie)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def remove(
         self,

@@ -218,18 +218,15 @@ class Keys:
             expires_at_ms=expires_at_ms,
         )
 
-        def job(tx: WriteTransaction) -> NewKey | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot, secret=True)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> NewKey:
             # A key that is taken away leaves none behind, however close together the two came.
             base.directory.confirm(caller, tx.snapshot, anew=True)
             document = {**fresh.document, "createdAtMs": tx.now_ms}
             put_key(tx, document)
             _record(tx, caller, "api_key.created", document, after=key_event(document))
-            return self._answer(tx, caller, document, fresh.secret, idempotency)
+            return self._answer(tx, caller, document, fresh.secret)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job, secret=True)
 
     def rotate(
         self,
@@ -265,10 +262,7 @@ class Keys:
             _require_rotatable(caller, snapshot, key_id)
         secret = fresh_secret(key_id.removeprefix("key_"))
 
-        def job(tx: WriteTransaction) -> NewKey | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot, secret=True)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> NewKey:
             base.directory.confirm(caller, tx.snapshot, anew=True)  # As in ``create``.
             before = _require_rotatable(caller, tx.snapshot, key_id)
             until_ms = tx.now_ms + grace_s * 1_000
@@ -277,24 +271,16 @@ class Keys:
             put_key(tx, document)
             after = {**key_event(document), "graceSeconds": grace_s}
             _record(tx, caller, "api_key.rotated", document, key_event(before), after)
-            return self._answer(tx, caller, document, secret, idempotency)
+            return self._answer(tx, caller, document, secret)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job, secret=True)
 
     def _answer(
-        self,
-        tx: WriteTransaction,
-        caller: Caller,
-        document: Stored,
-        secret: str,
-        idempotency: Idempotent | None,
+        self, tx: WriteTransaction, caller: Caller, document: Stored, secret: str
     ) -> NewKey:
         base = self._base
         zookie = base.zookie(caller.application, tx.revision, 0)
-        answer = NewKey(key=self._shown(tx.snapshot, document), secret=secret, zookie=zookie)
-        if idempotency is not None:
-            idempotency.remember(caller, tx, answer, base.limits, secret=True)
-        return answer
+        return NewKey(key=self._shown(tx.snapshot, document), secret=secret, zookie=zookie)
 
     def get(self, caller: Caller, key_id: str) -> KeyInfo:
         """One key of the application.

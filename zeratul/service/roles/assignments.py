@@ -92,10 +92,7 @@ class Assignments(AssignmentLists):
                 application, [row, *index_rows(form, view.snapshot, [grant])]
             )
 
-        def job(tx: WriteTransaction) -> Assigned | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> Assigned:
             require_model(tx.snapshot, application, form.schema_revision)
             require_role(tx.snapshot, caller, grant.role)
             stored = find_stored(tx.snapshot, [row])[0]
@@ -106,17 +103,14 @@ class Assignments(AssignmentLists):
             after = _assignment(tx, form, find_stored(tx.snapshot, [row])[0])
             if outcome is not Outcome.EXISTING:
                 record_assignment(tx, caller, before=before, after=after)
-            answer = Assigned(
+            return Assigned(
                 after,
                 outcome is Outcome.CREATED,
                 warnings_of(tx.snapshot, caller, grant.scope),
                 base.zookie(application, tx.effective_revision, form.schema_revision),
             )
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def unassign(
         self, caller: Caller, wish: Wish, tenant_id: str | None = None

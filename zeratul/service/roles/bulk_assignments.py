@@ -119,10 +119,7 @@ def _write(
             indexes = index_rows(valid.form, view.snapshot, grants)
     prepared = base.store.prepare(caller.application, [*rows, *indexes], valid.unassign.rows)
 
-    def job(tx: WriteTransaction) -> BulkAssigned | Replay:
-        replay = base.replay(idempotency, caller, tx.snapshot)
-        if replay is not None:
-            return replay
+    def job(tx: WriteTransaction) -> BulkAssigned:
         require_model(tx.snapshot, caller.application, valid.schema_revision)
         _require_roles(tx.snapshot, caller.application, valid)
         applied = tx.apply(prepared)
@@ -130,12 +127,9 @@ def _write(
         _tidy(tx, base, caller, valid, applied)
         _record(tx, caller, tenant_id, applied)
         zookie = base.zookie(caller.application, tx.effective_revision, valid.schema_revision)
-        answer = _answer(tx.snapshot, caller, request, valid, applied, zookie)
-        if idempotency is not None:
-            idempotency.remember(caller, tx, answer, base.limits)
-        return answer
+        return _answer(tx.snapshot, caller, request, valid, applied, zookie)
 
-    return base.store.write(job)
+    return base.write_once(caller, idempotency, job)
 
 
 def _judge(view: View, caller: Caller, request: BulkAssignment, tenant_id: str | None) -> _Valid:

@@ -133,10 +133,7 @@ class Policies:
             schema_revision = view.schema_revision
         policy_id = f"pol_{secrets.token_hex(8)}"
 
-        def job(tx: WriteTransaction) -> Policy | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> Policy:
             require_model(tx.snapshot, application, schema_revision)
             policy = StoredPolicy(
                 id=policy_id,
@@ -151,12 +148,9 @@ class Policies:
             body = put_policy(tx, application, policy)
             record(tx, caller, "policy.created", "policy", policy_id, after=policy.event())
             zookie = base.zookie(application, tx.effective_revision, schema_revision)
-            answer = policy_answer(tx.snapshot, caller, body, zookie=zookie)
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
+            return policy_answer(tx.snapshot, caller, body, zookie=zookie)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def update(
         self, caller: Caller, policy_id: str, given: Labelled, *, if_match: str | None = None

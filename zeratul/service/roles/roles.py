@@ -94,10 +94,7 @@ class Roles(RoleReading):
         role_id = f"role_{secrets.token_hex(8)}"
         policy_ids = tuple(dict.fromkeys(given.content or ()))
 
-        def job(tx: WriteTransaction) -> Role | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> Role:
             require_model(tx.snapshot, application, before_revision)
             schema_revision = before_revision
             if GRANT_TYPE not in schema.types:
@@ -117,12 +114,9 @@ class Roles(RoleReading):
             _record(tx, caller, "role.created", role, after=role)
             zookie = base.zookie(application, tx.effective_revision, schema_revision)
             flattening = Flattening(tx.snapshot, application, catalog)
-            answer = role_answer(body, flattening, 0, zookie=zookie)
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
+            return role_answer(body, flattening, 0, zookie=zookie)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def update(
         self,

@@ -136,16 +136,10 @@ class Renaming:
                 references["relationships"] = counts
             return resolved(_answer(planned, references, zookie, dry_run=True))
 
-        def job(tx: WriteTransaction) -> RenameAnswer | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
-            answer = self._commit(tx, caller, planned, rules, fresh)
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
+        def job(tx: WriteTransaction) -> RenameAnswer:
+            return self._commit(tx, caller, planned, rules, fresh)
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def _commit(
         self,
