@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import Deleted, ItemResult, OnError
+    from zeratul.service.ground.answers import Deleted, ItemResult
     from zeratul.service.ground.idempotency import Replay
     from zeratul.service.roles.role_answers import Assigned, Assignment, BulkAssigned, Member
     from zeratul.service.services import Services
@@ -133,12 +133,7 @@ class AssignmentHandlers:
 
     async def bulk(self, request: web.Request) -> web.StreamResponse:
         """``POST …/role-assignments/bulk``: up to 5,000 in one transaction."""
-        query = Query(request, ("onError", "results", "dryRun"))
-        on_error = cast("OnError", query.choice("onError", ("fail", "continue")) or "fail")
-        results: Literal["all", "errors"] = (
-            "errors" if query.choice("results", ("all", "errors")) == "errors" else "all"
-        )
-        dry_run = query.flag("dryRun")
+        options = reading.bulk_options(request)
         raw = await read_json(request, self._limits, "body_bytes_max")
         again = idempotency(request, raw, self._limits, _render_bulk)
         caller, tenant_id = request[CALLER], tenant_of(request)
@@ -148,9 +143,9 @@ class AssignmentHandlers:
             chosen = BulkAssignment(
                 assign=_wishes(body.assign, "assign", self._limits),
                 unassign=_wishes(body.unassign, "unassign", self._limits),
-                on_error=on_error,
-                results=results,
-                dry_run=dry_run,
+                on_error=options.on_error,
+                results=options.results,
+                dry_run=options.dry_run,
                 idempotency=again,
             )
             return self._service.bulk(caller, chosen, tenant_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from multidict import istr
 
 from zeratul.api.authaz import questions
+from zeratul.api.queries import Query
 from zeratul.domain.zookie import Zookie
 from zeratul.errors import ValidationError
 from zeratul.service.ground.answers import Page
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from aiohttp.http import RawRequestMessage
 
     from zeratul.api.authaz.structures import Consistency
-    from zeratul.api.queries import Query
     from zeratul.domain.limits import Limits
+    from zeratul.service.ground.answers import OnError
 
 ZOOKIE_HEADER = istr("X-Zeratul-Zookie")
 NDJSON_ACCEPT = "application/x-ndjson"
@@ -49,6 +50,30 @@ def at_least(
     if len(given) < 2:
         return given[0] if given else None
     return max(given, key=lambda text: Zookie.decode(text).revision)
+
+
+class BulkOptions(NamedTuple):
+    """How a bulk call is made and answered."""
+
+    on_error: OnError
+    results: Literal["all", "errors"]
+    dry_run: bool
+
+
+def bulk_options(request: web.Request) -> BulkOptions:
+    """What the query of a bulk call says.
+
+    Raises:
+        UnknownNameError, MalformedError, ValidationError: a parameter or value that is none.
+    """
+    query = Query(request, ("onError", "results", "dryRun"))
+    continues = query.choice("onError", ("fail", "continue")) == "continue"
+    only_errors = query.choice("results", ("all", "errors")) == "errors"
+    return BulkOptions(
+        "continue" if continues else "fail",
+        "errors" if only_errors else "all",
+        query.flag("dryRun"),
+    )
 
 
 def page(query: Query, limits: Limits) -> Page:

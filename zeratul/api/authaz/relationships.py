@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import orjson
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from zeratul.api.forwarding import Forwarder
     from zeratul.api.work import Work
     from zeratul.domain.limits import Limits
-    from zeratul.service.ground.answers import BulkAnswer, OnError
+    from zeratul.service.ground.answers import BulkAnswer
     from zeratul.service.services import Services
 
 # LIMIT: rows of a page a front reads itself; more would hold up the checks beside them.
@@ -108,12 +108,7 @@ class RelationshipHandlers:
 
     async def bulk(self, request: web.Request) -> web.StreamResponse:
         """``POST …/bulk``: up to 5,000 in one transaction, with results for each item."""
-        query = Query(request, ("onError", "results", "dryRun"))
-        on_error = cast("OnError", query.choice("onError", ("fail", "continue")) or "fail")
-        results: Literal["all", "errors"] = (
-            "errors" if query.choice("results", ("all", "errors")) == "errors" else "all"
-        )
-        dry_run = query.flag("dryRun")
+        options = reading.bulk_options(request)
         body = await read_json(request, self._limits, "body_bytes_max")
         again = idempotency(request, body, self._limits, _render_bulk)
         caller = request[CALLER]
@@ -124,10 +119,10 @@ class RelationshipHandlers:
                 caller,
                 writes,
                 deletes,
-                on_error=on_error,
-                dry_run=dry_run,
+                on_error=options.on_error,
+                dry_run=options.dry_run,
                 preconditions=preconditions,
-                results=results,
+                results=options.results,
                 idempotency=again,
             )
 
