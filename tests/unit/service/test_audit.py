@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
-from threading import Event
 
 import pytest
 
 from tests.builders import rel, rels
-from tests.unit.service.conftest import MODEL
+from tests.unit.service.conftest import MODEL, held_writer
 from zeratul.errors import PreconditionError, StoreError, ValidationError
 from zeratul.service.administration.audit_log import AuditFilter
 from zeratul.service.ground.audit import record, server_caller
@@ -121,14 +120,11 @@ def test_a_bulk_call_is_one_summary(services, caller, quiet):
 
 def test_calls_of_one_commit_have_batches_of_their_own(services, caller):
     """Callers that happened to share a commit are not to be taken for one call."""
-    go_on = Event()
-    held = services.store.write(lambda _: go_on.wait(10))  # The next ones wait, then go together.
-    futures = [
-        services.relationships.bulk(caller, rels(f"document:{name}#viewer@user:ann"))
-        for name in "ab"
-    ]
-    go_on.set()
-    assert held.result()
+    with held_writer(services.store):
+        futures = [
+            services.relationships.bulk(caller, rels(f"document:{name}#viewer@user:ann"))
+            for name in "ab"
+        ]
     assert 1 == len({future.result().zookie for future in futures})
     assert 2 == len({each["batchId"] for each in events(services, caller)[:2]})
 
