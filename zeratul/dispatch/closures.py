@@ -113,7 +113,7 @@ class Closures:
             memo = self._made(subject, must=must)
             if memo is None:
                 return None
-        elif memo.may_widen and memo.walks >= _try(memo.tries).walks:
+        elif memo.walks and memo.may_widen and memo.walks >= _try(memo.tries).walks:
             memo = self._widened(subject, memo, memo.tries)
         return memo.closure
 

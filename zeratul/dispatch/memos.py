@@ -103,6 +103,8 @@ class MemoTable:
     Attributes:
         meter: counts its bytes; None for a table that changes do not reach and nothing is kept in.
         entries: the memos, in the order they were kept.
+        log: logged rows; the first of them is at position ``log_start``, the next one to come
+            will be at ``log_end``.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -110,6 +112,7 @@ class MemoTable:
         self.entries: OrderedDict[Key, Memo] = OrderedDict()
         self.log: list[Key] = []
         self.log_start = 0
+        self.log_end = 0
         self.size = 0
         self.watched = plan.fed_by_subject | frozenset(plan.fed_by_arrow)
         self._fed_by_subject = plan.fed_by_subject
@@ -134,6 +137,7 @@ class MemoTable:
         if len(self.log) >= _LOG_LENGTH_MAX:
             self.clear()
         self.log.append(key)
+        self.log_end += 1
 
     def keep(self, key: Key, memo: Memo) -> None:
         """Keep a memo in place of the one that is there."""
@@ -156,18 +160,13 @@ class MemoTable:
         """Forget all."""
         self.entries = OrderedDict()
         self._count(-self.size)
-        self.log_start += len(self.log)
+        self.log_start = self.log_end
         self.log = []
 
     def _count(self, size: int) -> None:
         self.size += size
         if self.meter is not None:
             self.meter.total += size
-
-    @property
-    def log_end(self) -> int:
-        """Position behind the last logged row."""
-        return self.log_start + len(self.log)
 
 
 class Memos:
