@@ -57,7 +57,7 @@ def peers(bench: Bench) -> Iterator[Row]:
     shape = Peers(bench.plan.peers_scale)
     target = bench.loaded("peers", shape)
     with Client(target) as client:
-        figures = turns(max(2, bench.plan.rounds // 2), _works(bench, client, target, shape))
+        figures = turns(max(3, bench.plan.rounds // 2), _works(bench, client, target, shape))
     for column, heading in zip(measured_peers.COLUMNS, measured_peers.HEADINGS, strict=True):
         value = median(figures[column])
         times = measured_peers.times_better(column, value)
