@@ -16,17 +16,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeratul.dispatch.deciding import BY_RELATIONSHIPS, NOT_ON_TYPE, WITHOUT_ROLES, combined
+from zeratul.dispatch.deciding import NOT_ON_TYPE, WITHOUT_ROLES, combined
 from zeratul.dispatch.explaining import explain, explain_on_type
 from zeratul.dispatch.explaining_roles import explain_roles
 from zeratul.dispatch.holding import held_on, permissions_given
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.opened import Opened
-from zeratul.domain.membership import Membership
 from zeratul.domain.relationship import ObjectRef
 from zeratul.domain.vocabulary import SELF
 from zeratul.errors import ZeratulError
-from zeratul.graph.check import check, rows_naming
+from zeratul.graph.check import check
 from zeratul.graph.expand import expand
 from zeratul.graph.lookup_resources import lookup_resources
 from zeratul.graph.lookup_subjects import lookup_subjects
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from zeratul.dispatch.deciding import Asked
     from zeratul.dispatch.recent import RecentAnswers
+    from zeratul.domain.membership import Membership
     from zeratul.domain.relationship import Relationship, SubjectRef
     from zeratul.graph.answers import (
         CheckQuestion,
@@ -91,18 +91,11 @@ class View(Opened):
         source = self._overlay(naming, contextual) if contextual else None
         plan = self._state.plan
         role = self._role_question(question, subject) if self._state.permissions else None
-        # Much of what is allowed is so by a row of its own: that takes no evaluation.
-        rows = rows_naming(plan, subject, node, slot) if source is None and node else []
-        if rows and True in self.snapshot.has(rows):
-            answer = BY_RELATIONSHIPS if role is not None else WITHOUT_ROLES[Membership.MEMBER]
-        elif role is not None:
-            reads = Budget(self._limits.check_reads_max, "check_reads_max")
-            decided = decide(plan, node, slot, role, reads, looked=bool(rows))
-            answer = self._run(decided, source)
+        budget = Budget(self._limits.check_reads_max, "check_reads_max")
+        if role is not None:
+            answer = self._run(decide(plan, node, slot, role, budget), source)
         elif node is not None:
-            reads = Budget(self._limits.check_reads_max, "check_reads_max")
-            related = check(plan, subject, node, slot, reads, looked=bool(rows))
-            answer = WITHOUT_ROLES[self._run(related, source)]
+            answer = WITHOUT_ROLES[self._run(check(plan, subject, node, slot, budget), source)]
         else:
             answer = NOT_ON_TYPE
         if source is None:

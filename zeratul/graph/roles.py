@@ -67,13 +67,7 @@ class RoleQuestion(NamedTuple):
 
 
 def decide(
-    plan: Plan,
-    node: int | None,
-    slot: int,
-    asked: RoleQuestion,
-    budget: Budget,
-    *,
-    looked: bool = False,
+    plan: Plan, node: int | None, slot: int, asked: RoleQuestion, budget: Budget
 ) -> Evaluation[Decision]:
     """By relationships, or else by a role.
 
@@ -83,14 +77,13 @@ def decide(
         slot: the relation or permission.
         asked: the question to roles.
         budget: of both parts together.
-        looked: as of ``check``.
 
     Raises:
         LimitError: the read budget is used up.
     """
     related = _NOT_MEMBER
     if node is not None:
-        related = yield from check(plan, asked.subject, node, slot, budget, looked=looked)
+        related = yield from check(plan, asked.subject, node, slot, budget)
         if related is _MEMBER:
             return Decision(related, via_relationships=True, via_role=None)
     by_role = yield from check_role(plan, asked, budget)

@@ -84,24 +84,13 @@ class Adjacency:
         self._transaction = transaction
         self._tables = tables
         self._marks = marks
+        self._forward = transaction.cursor(tables.forward)
+        self._reverse = transaction.cursor(tables.reverse)
         self._current = revision == head
         self.revision = revision
         self.head = head
         self.now_ms = now_ms
         self.expires_min_ms: int | None = None
-
-    _forward: lmdb.Cursor[bytes]
-    _reverse: lmdb.Cursor[bytes]
-
-    def __getattr__(self, name: str) -> lmdb.Cursor[bytes]:
-        """The cursors, made when they are first used: many snapshots need one of them or none."""
-        if name == "_forward":
-            self._forward = cursor = self._transaction.cursor(self._tables.forward)
-        elif name == "_reverse":
-            self._reverse = cursor = self._transaction.cursor(self._tables.reverse)
-        else:
-            raise AttributeError(name)
-        return cursor
 
     # Single rows.
 
