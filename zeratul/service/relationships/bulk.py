@@ -147,10 +147,7 @@ class Bulk:
             valid = self._validate(view, request)
         prepared = base.store.prepare(caller.application, valid.writes, valid.deletes)
 
-        def job(tx: WriteTransaction) -> BulkAnswer | Replay:
-            replay = base.replay(idempotency, caller, tx.snapshot)
-            if replay is not None:
-                return replay
+        def job(tx: WriteTransaction) -> BulkAnswer:
             require_model(tx.snapshot, caller.application, valid.schema_revision)
             _require_conditions(tx.snapshot, valid.conditions)
             applied = tx.apply(prepared)
@@ -164,11 +161,9 @@ class Bulk:
                     "relationships.written",
                     dict(zip(("created", "replaced", "deleted"), counts, strict=True)),
                 )
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
             return answer
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def _try(self, caller: Caller, request: BulkRequest) -> BulkAnswer:
         """What would happen now."""

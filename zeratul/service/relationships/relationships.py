@@ -73,11 +73,8 @@ class Relationships(Reading):
             schema_revision = view.schema_revision
         prepared = base.store.prepare(caller.application, (row,))
 
-        def job(tx: WriteTransaction) -> Written | Replay:
+        def job(tx: WriteTransaction) -> Written:
             snapshot = tx.snapshot
-            replay = base.replay(idempotency, caller, snapshot)
-            if replay is not None:
-                return replay
             require_model(snapshot, caller.application, schema_revision)
             stored = find_stored(snapshot, [row])[0]
             outcome = tx.apply(prepared).writes[0]
@@ -87,17 +84,14 @@ class Relationships(Reading):
                 if stored is not None:
                     before = relationship._replace(expires_at_ms=stored.expires_at_ms)
                 _record(tx, caller, before, relationship)
-            answer = Written(
+            return Written(
                 relationship,
                 created,
                 tx.now_ms if created else _created_at_ms(tx, row),
                 base.zookie(caller.application, tx.effective_revision, schema_revision),
             )
-            if idempotency is not None:
-                idempotency.remember(caller, tx, answer, base.limits)
-            return answer
 
-        return base.store.write(job)
+        return base.write_once(caller, idempotency, job)
 
     def delete(
         self, caller: Caller, relationship: Relationship, *, dry_run: bool = False
