@@ -202,3 +202,40 @@ def test_too_many_reads_decide_nothing(stored: Stored) -> None:
     """The budget is of all questions together."""
     with pytest.raises(LimitError):
         stored.run([(user(1), node, READ) for node in range(10, 20)], reads=15)
+
+
+def in_folder(stored: Stored, node: int, above: int, kind: str = "folder") -> None:
+    """Put a folder, or a document, into a folder."""
+    stored.row(node, (kind, "parent"), ("folder", SELF), above)
+
+
+def test_a_folder_left_out_for_a_decided_question_is_looked_at_for_a_later_one() -> None:
+    """62 says yes to document 10 while 61 waits; document 11 comes to 61 a round later."""
+    stored = Stored()
+    in_folder(stored, 10, 61, "document")
+    in_folder(stored, 10, 62, "document")
+    stored.row(62, ("folder", "viewer"), ("user", SELF), 1)
+    in_folder(stored, 11, 63, "document")
+    in_folder(stored, 63, 61)
+    in_folder(stored, 61, 64)
+    stored.row(64, ("folder", "viewer"), ("user", SELF), 1)
+    assert stored.run([(user(1), 10, READ), (user(1), 11, READ)]) == [YES, YES]
+
+
+@pytest.mark.parametrize("is_ring", [False, True])
+def test_folders_above_one_another_are_walked_once_for_all(*, is_ring: bool) -> None:
+    """A document in each folder of a deep tree: the questions come to a folder one after another.
+
+    What they share is looked at once, so a call costs no more than its rows.
+    """
+    stored = Stored()
+    depth = 400
+    for level in range(depth):
+        in_folder(stored, 1_000 + level, 2_000 + level, "document")
+        if is_ring or level + 1 < depth:
+            in_folder(stored, 2_000 + level, 2_000 + (level + 1) % depth)
+    stored.row(2_000 + depth - 1, ("folder", "viewer"), ("user", SELF), 1)
+    documents = range(1_000, 1_000 + depth)
+    asked = [(user(subject), node, READ) for subject in (1, 2) for node in documents]
+    assert stored.run(asked, reads=20 * depth) == [YES] * depth + [NO] * depth
+    assert len(stored.keys(SUBJECTS)) <= 2 * 2 * depth
