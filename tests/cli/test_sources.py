@@ -81,6 +81,28 @@ def test_a_csv_row_of_the_wrong_length_is_left_to_the_importer():
     assert "(too many columns)" in json.loads(lines[2])
 
 
+def test_a_csv_row_cut_off_before_its_expiry_is_refused_by_the_importer():
+    """Without its end the grant would last for ever; an empty field says so on purpose."""
+    head = b"resource,relation,subject,expiresAt\n"
+
+    lines, _ = read(head + b"a:1,b,c:1\na:1,b,c:1,\na:1,b\n", "csv")
+
+    assert "(too few columns)" in json.loads(lines[1])
+    assert json.loads(lines[2]) == {"resource": "a:1", "relation": "b", "subject": "c:1"}
+    assert "(too few columns)" in json.loads(lines[3])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_csv_row_of_several_lines_is_told_by_its_last_one(end):
+    rows = ["a:1,b,c:1", f'"a:2{end}x",b,c:2', "a:3,b,c:3", f'a:4,b,"c{end}{end}4"', "a:5,b,c:5"]
+    text = end.join(["resource,relation,subject", *rows, ""])
+
+    lines, _ = read(text.encode(), "csv")
+
+    numbers = {json.loads(line)["resource"][:3]: at for at, line in enumerate(lines, 1) if line}
+    assert numbers == {"a:1": 2, "a:2": 4, "a:3": 5, "a:4": 8, "a:5": 9}
+
+
 @pytest.mark.parametrize(
     ("name", "form"), [("a.csv", "csv"), ("A.CSV", "csv"), ("a.ndjson", "ndjson"), ("-", "ndjson")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from itertools import islice, starmap
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -25,6 +26,7 @@ CSV_ROWS = 2_000
 CSV_COLUMNS = ("resource", "relation", "subject", "expiresAt")
 _encode_lines = msgspec.json.Encoder().encode_lines
 CSV_REQUIRED = {"resource", "relation", "subject"}
+_BREAK = re.compile(r"\r\n?|\n")
 
 
 def form_of(name: str) -> Form:
@@ -35,7 +37,8 @@ def form_of(name: str) -> Form:
 def pieces(file: BinaryIO, form: Form, moved: Callable[[int], None]) -> Iterator[bytes]:
     """The file as NDJSON; ``moved`` hears how many of its bytes each piece took.
 
-    Line numbers stay true: a CSV file's header becomes an empty line.
+    Line numbers stay true: a CSV file's header becomes an empty line, and a row of several lines
+    is told by its last one.
 
     Raises:
         CommandError: a CSV file without the columns it needs, or not CSV.
@@ -65,8 +68,11 @@ def _csv_pieces(file: BinaryIO, moved: Callable[[int], None]) -> Iterator[bytes]
         _require_columns(columns)
         yield b"\n"
         whole = _whole_row(columns)
+        before = rows.line_num
         while some := list(islice(rows, CSV_ROWS)):
-            yield _lines(columns, whole, some)
+            one_line_each = rows.line_num - before == len(some)
+            yield _lines(columns, whole, some, one_line_each=one_line_each)
+            before = rows.line_num
     except csv.Error as error:
         raise CommandError(f"line {rows.line_num}: not CSV: {error}") from error
     except UnicodeDecodeError as error:
@@ -98,22 +104,33 @@ def _whole_row(columns: list[str]) -> type[msgspec.Struct]:
     )
 
 
-def _lines(columns: list[str], whole: type[msgspec.Struct], rows: list[list[str]]) -> bytes:
-    if all(map(len(columns).__eq__, map(len, rows))):
+def _lines(
+    columns: list[str],
+    whole: type[msgspec.Struct],
+    rows: list[list[str]],
+    *,
+    one_line_each: bool,
+) -> bytes:
+    if one_line_each and all(map(len(columns).__eq__, map(len, rows))):
         return _encode_lines(list(starmap(whole, rows)))
-    return b"".join([_line(columns, row) + b"\n" for row in rows])
+    return b"".join([_line(columns, row) for row in rows])
 
 
 def _line(columns: list[str], row: list[str]) -> bytes:
+    """The row as a line, behind an empty one for each line break inside of it."""
+    breaks = b"\n" * sum(len(_BREAK.findall(text)) for text in row)
     if not row:
-        return b""
+        return b"\n"
     values = dict(zip(columns, row, strict=False))
     if not values.get("expiresAt", "-"):
         del values["expiresAt"]
+    # These are refused by the importer with their line number, as any other bad line.
     if len(row) > len(columns):
-        # Refused by the importer with its line number, as any other bad line.
         values["(too many columns)"] = ",".join(row[len(columns) :])
-    return orjson.dumps(values)
+    elif "expiresAt" in columns[len(row) :]:
+        # Cut off, it may be: without its end a grant would have none.
+        values["(too few columns)"] = str(len(row))
+    return breaks + orjson.dumps(values) + b"\n"
 
 
 class _Counted(io.RawIOBase):

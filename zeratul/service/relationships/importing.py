@@ -236,13 +236,14 @@ class Importer:
         self, table: WriteTable, number: int, text: bytes, now_ms: int, bad: list[Reject]
     ) -> PlainLine | None:
         """A line in another form, empty or bad: as a plain one, unless nothing is to be stored."""
-        text = text.strip()
-        is_end_of_long = self._skipping
+        # By all of its bytes, spaces too: it must not matter in which pieces they come.
+        is_long = self._skipping or len(text) > self._base.limits.import_line_bytes_max
         self._skipping = False
-        if not text and not is_end_of_long:
+        text = text.strip()
+        if not text and not is_long:
             return None
         try:
-            if is_end_of_long or len(text) > self._base.limits.import_line_bytes_max:
+            if is_long:
                 raise self._too_long()
             relationship, line = decode(text)
             table.row(relationship, now_ms=now_ms)

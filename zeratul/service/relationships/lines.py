@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
+from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
 from zeratul.errors import MalformedError
 from zeratul.service.ground.columns import candidates_of_texts
 
@@ -107,6 +107,13 @@ def _parts(line: Line) -> Relationship:
     relation = _present(line.relation, "relation")
     if line.user_id is not None and line.subject is not None:
         raise MalformedError("either `userId` or `subject`, not both", field="subject")
+    if line.user_id == WILDCARD:
+        # A star where an id is expected would be a mistake with a large effect.
+        raise MalformedError(
+            "a user id must not be `*`",
+            field="userId",
+            help="for everyone send `subject` with `user:*`",
+        )
     if line.user_id is not None:
         subject = SubjectRef("user", line.user_id)
     else:
