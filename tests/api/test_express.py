@@ -304,6 +304,21 @@ def test_a_client_that_does_not_read_is_not_answered_without_end(api, lane):
     assert api.check("user:u1", "document:d1", "read") in (True, False)
 
 
+def test_the_first_decision_recorded_is_told_with_its_request(api, root, wire, lane):
+    """The process learns that the log is on while it decides."""
+    granted(api)
+    settings = f"/api/v1/applications/{api.headers['X-Zeratul-Application']}/settings"
+    ask(wire, request(api))
+    assert root.call("PUT", settings, {"decisionLog": {"mode": "all"}}).status == 200
+    for name in ("first", "second"):
+        status, _, body = ask(wire, request(api, headers={"X-Request-Id": name}))
+        assert (status, json.loads(body)["allowed"]) == ("HTTP/1.1 200 OK", True)
+    while len(found := api.get(AUDIT, action="decision.allowed").json["data"]) < 2:
+        pass  # recorded behind the request
+    assert sorted(each["requestId"] for each in found) == ["first", "second"]
+    assert {each["ip"] for each in found} == {"127.0.0.1"}
+
+
 def test_express_checks_are_counted_and_recorded(api, root, wire, lane):
     granted(api)
     settings = f"/api/v1/applications/{api.headers['X-Zeratul-Application']}/settings"

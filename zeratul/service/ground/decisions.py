@@ -16,7 +16,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from zeratul.errors import StoreError
+from zeratul.errors import InternalError, StoreError
 from zeratul.graph.answers import CheckQuestion
 from zeratul.service.ground.answers import CheckAnswer
 from zeratul.service.ground.audit import record, user_of
@@ -81,7 +81,11 @@ class Decisions:
         self._read()
 
     def note(self, caller: Caller, question: CheckQuestion, answer: CheckAnswer) -> None:
-        """Have a decision recorded, if its application wants it to be; never fails."""
+        """Have a decision recorded, if its application wants it to be.
+
+        Raises:
+            InternalError: as ``note_many``.
+        """
         self.note_many(caller, (question,), (answer,))
 
     def note_many(
@@ -96,10 +100,17 @@ class Decisions:
             caller: who asked.
             questions: in the order of the answers.
             answers: what they came to.
+
+        Raises:
+            InternalError: it is to be recorded, and the caller does not say in which request.
         """
         log = self._log_of(caller.application)
         if log.mode == "off":
             return
+        if caller.known_key is not None and not caller.request_id:
+            # The log came on while this was being decided, and who took the request did not
+            # know: it is decided again, by who can tell it.
+            raise InternalError("a decision is recorded with the request it was made for")
         now_ms = self._clock_ms()
         chosen = [
             _Noted(caller, question, answer, now_ms)
