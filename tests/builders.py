@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from zeratul.domain.catalog import Catalog, CatalogRelation, CatalogResource
 from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
+from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
 from zeratul.graph.answers import CheckQuestion
+from zeratul.graph.plan import compile_plan
+from zeratul.language.application import application_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from zeratul.graph.plan import Plan
 
 _TOKEN = re.compile(r"\[[^\]]*\]|[()]|[A-Za-z_][A-Za-z0-9_\-]*")
 
@@ -140,3 +145,15 @@ class _Rule:
                 }
             }
         return {"computedUserset": {"relation": token}}
+
+
+def plan_of(types: dict[str, dict[str, str]], *, roles: bool) -> Plan:
+    """The plan of a model, its slots numbered as they come; with roles if asked."""
+    schema = application_schema(model(types), Catalog(), roles=roles)
+    names = [
+        (name, part)
+        for name, definition in schema.types.items()
+        for part in (SELF, WILDCARD_SLOT, *definition.relations)
+    ]
+    slots = {name: number for number, name in enumerate(names, 1)}
+    return compile_plan(schema, Vocabulary(1, slots, {slot: name for name, slot in slots.items()}))

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from pyroaring import BitMap
 
-from tests.builders import model
-from zeratul.domain.catalog import Catalog
+from tests.builders import plan_of
 from zeratul.domain.membership import Membership
-from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
+from zeratul.domain.vocabulary import SELF
 from zeratul.errors import LimitError
 from zeratul.graph.check_many import check_many
-from zeratul.graph.plan import Plan, compile_plan
 from zeratul.graph.requests import (
     CLOSURES,
     HAS,
@@ -24,7 +22,6 @@ from zeratul.graph.requests import (
     Closure,
     Subject,
 )
-from zeratul.language.application import application_schema
 
 TYPES = {
     "user": {},
@@ -42,19 +39,7 @@ TYPES = {
 }
 
 
-def plan_of(types: dict[str, dict[str, str]]) -> Plan:
-    """The plan of a model."""
-    schema = application_schema(model(types), Catalog(), roles=False)
-    names = [
-        (name, part)
-        for name, definition in schema.types.items()
-        for part in (SELF, WILDCARD_SLOT, *definition.relations)
-    ]
-    slots = {name: number for number, name in enumerate(names, 1)}
-    return compile_plan(schema, Vocabulary(1, slots, {slot: name for name, slot in slots.items()}))
-
-
-PLAN = plan_of(TYPES)
+PLAN = plan_of(TYPES, roles=False)
 SLOTS = PLAN.vocabulary.slots
 READ = SLOTS["document", "read"]
 YES, NO = Membership.MEMBER, Membership.NOT_MEMBER

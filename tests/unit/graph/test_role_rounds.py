@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyroaring import BitMap
 
-from tests.builders import model
-from zeratul.domain.catalog import Catalog
+from tests.builders import plan_of
 from zeratul.domain.membership import Membership
 from zeratul.domain.scopes import Grant, Scope, inner_scopes
-from zeratul.domain.vocabulary import SELF, WILDCARD_SLOT, Vocabulary
+from zeratul.domain.vocabulary import SELF
 from zeratul.errors import InternalError, LimitError
 from zeratul.graph import roles as graph_roles
-from zeratul.graph.plan import Plan, compile_plan
 from zeratul.graph.requests import (
     CARRYING,
     CLOSURE,
@@ -27,7 +25,9 @@ from zeratul.graph.requests import (
     Subject,
 )
 from zeratul.graph.roles import RoleQuestion, check_role, check_roles
-from zeratul.language.application import application_schema
+
+if TYPE_CHECKING:
+    from zeratul.graph.plan import Plan
 
 SUBTRACTING = {
     "user": {},
@@ -35,19 +35,7 @@ SUBTRACTING = {
 }
 
 
-def plan_of(types: dict[str, dict[str, str]], *, roles: bool = True) -> Plan:
-    """The plan of a model with roles."""
-    schema = application_schema(model(types), Catalog(), roles=roles)
-    names = [
-        (name, part)
-        for name, definition in schema.types.items()
-        for part in (SELF, WILDCARD_SLOT, *definition.relations)
-    ]
-    slots = {name: number for number, name in enumerate(names, 1)}
-    return compile_plan(schema, Vocabulary(1, slots, {slot: name for name, slot in slots.items()}))
-
-
-PLAN = plan_of({})
+PLAN = plan_of({}, roles=True)
 
 
 class Stored:
@@ -139,7 +127,7 @@ def test_another_path_is_no(held: int) -> None:
 
 def test_a_group_that_subtracts_is_asked_goal_by_goal() -> None:
     """No closure can tell who holds a grant: scopes first, then only what gives the permission."""
-    plan = plan_of(SUBTRACTING)
+    plan = plan_of(SUBTRACTING, roles=True)
     assert plan.holder is not None
     assert plan.holder not in plan.closable
     one = Stored(5, 2)
