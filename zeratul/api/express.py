@@ -101,14 +101,17 @@ class Express:
         if secret is None or len(raw) > self._body_bytes_max:
             return None
         number, handler = self._routes[message.method, message.path]
+        application = headers.get(APPLICATION_HEADER)
         request_id = self._ids.of(headers.get(REQUEST_ID_HEADER))
-        # Only a recorded decision tells who asked, and in which request.
-        told = (request_id, peer) if self._decisions.active else ("", "")
         try:
-            # The service confirms the key against the snapshot it opens.
-            caller = self._authenticate(
-                secret, headers.get(APPLICATION_HEADER), told[0], ip=told[1], deferred=True
-            )
+            # The service confirms the key against the snapshot it opens. Only a recorded decision
+            # tells who asked, and in which request.
+            if self._decisions.active:
+                caller = self._authenticate(
+                    secret, application, request_id, ip=peer, deferred=True
+                )
+            else:
+                caller = self._authenticate(secret, application, deferred=True, told=False)
             body = handler(message, caller, raw)
         except Exception:  # noqa: BLE001 - met again by the ordinary way, and told there
             return None

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -35,6 +36,7 @@ class Answering:
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop: asyncio.Event | None = None
+        self._open: set[asyncio.Task[object]] = set()
         self._thread = threading.Thread(
             target=self._loop.run_until_complete, args=(self._serve(),)
         )
@@ -57,8 +59,13 @@ class Answering:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        if self._open:  # the load has ended, and so do these
+            await asyncio.wait(self._open)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -72,6 +79,10 @@ class Answering:
                 )
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        finally:
+            self._open.discard(task)
 
 
 @pytest.fixture(params=MAKERS)

@@ -27,6 +27,7 @@ class KnownKey:
     alive: bool = True
     noted: bool = False  # whether a use of it waits to be stored
     callers: dict[str | None, Caller] = field(default_factory=dict)
+    untold: dict[str | None, Caller] = field(default_factory=dict)  # the same, of the express lane
 
     def same(self, other: KnownKey) -> bool:
         """Whether both are the same secret with the same rights; its end may have moved."""
@@ -57,6 +58,8 @@ class Caller:
         user_id: the one user it speaks for (a Bearer token came with the key); None: for anyone.
         known_key: the cached key it rests on, confirmed against each snapshot the services open;
             None in-process.
+        is_told: False where a request id and address were left out, though there are some; no
+            event may be recorded of such a caller.
     """
 
     application_id: str
@@ -70,6 +73,7 @@ class Caller:
     tenant_id: str | None = None
     user_id: str | None = None
     known_key: KnownKey | None = field(default=None, compare=False, repr=False)
+    is_told: bool = field(default=True, compare=False, repr=False)
 
     @property
     def actor_type(self) -> str:

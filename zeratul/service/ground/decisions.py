@@ -107,7 +107,7 @@ class Decisions:
         log = self._log_of(caller.application)
         if log.mode == "off":
             return
-        if caller.known_key is not None and not caller.request_id:
+        if not caller.is_told:
             # The log came on while this was being decided, and who took the request did not
             # know: it is decided again, by who can tell it.
             raise InternalError("a decision is recorded with the request it was made for")

@@ -125,6 +125,7 @@ class Keys:
         *,
         ip: str = "",
         deferred: bool = False,
+        told: bool = True,
     ) -> Caller:
         """Who sends this secret, acting in which application.
 
@@ -136,6 +137,8 @@ class Keys:
             ip: likewise.
             deferred: a key met before is confirmed by the service call that follows, against the
                 snapshot that call opens anyway, instead of here.
+            told: False where id and address are left out as nobody seems to ask for them
+                (``Caller.is_told``).
 
         Raises:
             UnauthenticatedError: no key has this secret, or it expired.
@@ -149,10 +152,15 @@ class Keys:
             raise UnauthenticatedError("the API key expired")
         if not known.noted:
             self._uses.note(known)
-        caller = known.callers.get(application_id) or self._caller(known, application_id)
+        callers = known.callers if told else known.untold
+        caller = callers.get(application_id)
+        if caller is None:
+            caller = self._caller(known, application_id, told=told)
+            if len(callers) < KNOWN_MAX:
+                callers[application_id] = caller
         return replace(caller, request_id=request_id, ip=ip) if request_id else caller
 
-    def _caller(self, known: KnownKey, application_id: str | None) -> Caller:
+    def _caller(self, known: KnownKey, application_id: str | None, *, told: bool) -> Caller:
         if known.application is None:
             home = application_id or DEFAULT_APPLICATION
             number = self._base.directory.application(home)
@@ -160,7 +168,7 @@ class Keys:
             home, number = known.application_id, known.application
         else:
             raise no_application(application_id)
-        caller = Caller(
+        return Caller(
             application_id=home,
             application=number,
             key_id=known.id,
@@ -169,10 +177,8 @@ class Keys:
             key_name=known.name,
             tenant_id=known.tenant_id,
             known_key=known,
+            is_told=told,
         )
-        if len(known.callers) < KNOWN_MAX:
-            known.callers[application_id] = caller
-        return caller
 
     def create(
         self,
