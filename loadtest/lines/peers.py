@@ -85,6 +85,7 @@ def _works(
         # The harder one where it was measured: no answer comes out of memory.
         work = WORDS[kind] + NEW if WORDS[kind] + NEW in known else WORDS[kind]
         if work in known:
+            # mypy cannot tell the type of a lambda with a default.
             works[kind] = lambda value=known[work]: value  # type: ignore[misc]
             continue
         load = check_load(bench, target, shape.questions(kind, bench.plan.distinct_questions))

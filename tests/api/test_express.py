@@ -42,6 +42,7 @@ def lane(monkeypatch: pytest.MonkeyPatch) -> Lane:
     ordinary = Express.answer
 
     def answer(self: Express, *arguments: object) -> bytes | None:
+        # Passed on as they came, whatever they are.
         seen.answers.append(ordinary(self, *arguments))  # type: ignore[arg-type]
         return seen.answers[-1]
 

@@ -146,6 +146,7 @@ class Naming:
                 found.append((subject, None, slot))
             else:
                 if node is None:
+                    # No commit named it: a number of this request's own stands for it.
                     node = self._known.get(place) or self._number(place, None)  # noqa: PLW2901
                 found.append((subject, node, slot))
         return found
