@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import Event
+from threading import enumerate as running_threads
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,24 @@ def services(tmp_path: Path, clock: Clock) -> Iterator[Services]:
     opened = Services.build(open_store(tmp_path / "data", clock_ms=clock), clock_ms=clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def other(services: Services, clock: Clock) -> Iterator[Services]:
+    """Another process's services on the same store, as far as memory goes."""
+    opened = Services.build(services.store, clock_ms=clock)
+    yield opened
+    opened.keys.close()
+    opened.decisions.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """Whatever a test's services do behind their answers has ended with it."""
+    before = set(running_threads())  # of what other modules' servers do
+    yield
+    begun = {thread.name for thread in set(running_threads()) - before}
+    assert not begun & {"decisions", "key-uses"}
 
 
 @pytest.fixture

@@ -72,9 +72,8 @@ def test_nothing_is_left_of_it(services, empty):
             call()
 
 
-def test_its_keys_open_nothing_at_once_in_every_process(services, empty, acme):
+def test_its_keys_open_nothing_at_once_in_every_process(services, other, empty, acme):
     made = services.keys.create(acme, "ci").result()
-    other = Services.build(services.store, clock_ms=services.now_ms)
     callers = [each.keys.authenticate(made.secret) for each in (services, other)]
     for process, caller in zip((services, other), callers, strict=True):
         assert process.access.check(caller, ASKED).allowed

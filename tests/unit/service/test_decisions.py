@@ -112,8 +112,8 @@ def test_a_sample_of_none_and_of_some(services, asked):
     assert 0 < len(recorded(services, asked)) < 400
 
 
-def test_every_process_goes_by_the_settings_at_once(services, asked):
-    other = patient(Services.build(services.store, clock_ms=services.now_ms))
+def test_every_process_goes_by_the_settings_at_once(services, other, asked):
+    patient(other)
     ask(other, asked)
     assert not other.decisions.active
     switch(services, asked, "all")

@@ -11,7 +11,6 @@ from tests.unit.service.conftest import MODEL, held_writer
 from tests.unit.service.test_models import SMALLER
 from zeratul.errors import IdempotencyError, LimitError, MalformedError, ValidationError
 from zeratul.service.ground.idempotency import Idempotent, Replay
-from zeratul.service.services import Services
 
 ANN = rel("document:a#viewer@user:ann")
 
@@ -28,9 +27,8 @@ def test_a_repeated_write_gets_the_first_answer_and_changes_nothing(services, ca
     assert b"" == b"".join(services.transfers.export(caller))
 
 
-def test_another_process_knows_the_first_answer(services, caller):
+def test_another_process_knows_the_first_answer(services, other, caller):
     first = services.relationships.write(caller, ANN, idempotency=once()).result()
-    other = Services.build(services.store, clock_ms=services.now_ms)
     again = other.relationships.write(caller, ANN, idempotency=once()).result()
     assert Replay(201, repr(first).encode()) == again
 

@@ -14,8 +14,8 @@ ASKED = question("group:eng#member@user:ann")
 
 def stored_uses(services, empty, key_id):
     """What a process that noted nothing itself knows."""
-    other = Services.build(services.store, clock_ms=services.now_ms)
-    return other.keys.get(empty, key_id).last_used_at_ms
+    fresh = Services.build(services.store, clock_ms=services.now_ms)
+    return fresh.keys.get(empty, key_id).last_used_at_ms
 
 
 def test_a_key_says_when_it_was_last_used(services, empty, clock):
@@ -51,9 +51,8 @@ def test_the_root_key_is_not_noted(services):
     assert before == services.store.statistics()
 
 
-def test_the_later_use_stays_whoever_stores_it_last(services, empty, clock):
+def test_the_later_use_stays_whoever_stores_it_last(services, other, empty, clock):
     made = services.keys.create(empty, "ci").result()
-    other = Services.build(services.store, clock_ms=services.now_ms)
     other.keys.authenticate(made.secret)
     clock.now_ms += 5_000
     services.keys.authenticate(made.secret)

@@ -22,7 +22,6 @@ from zeratul.service.ground.answers import Page
 from zeratul.service.questions import listings
 from zeratul.service.questions.list_answers import ResourceRow, SubjectRow
 from zeratul.service.questions.listings import AHEAD_MAX, RecentListings, RowsAhead, Slice
-from zeratul.service.services import Services
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
 
 DOCUMENT = resource("document:a")
@@ -203,10 +202,8 @@ def test_a_cursor_of_another_list_is_refused(services, filled):
         access.who_can(filled, DOCUMENT, "reader", page=Page(1_001))
 
 
-def test_another_process_goes_on_where_this_one_stopped(services, filled):
+def test_another_process_goes_on_where_this_one_stopped(services, other, filled):
     first = services.access.who_can(filled, DOCUMENT, "reader", page=Page(2))
-    # Other services on the same store: nothing is shared but the store.
-    other = Services.build(services.store, clock_ms=services.now_ms)
     second = other.access.who_can(filled, DOCUMENT, "reader", page=Page(100, first.next_cursor))
     whole = services.access.who_can(filled, DOCUMENT, "reader", page=Page(100))
     assert whole.rows == first.rows + second.rows
