@@ -11,6 +11,8 @@ import structlog
 # Libraries say on this level what a person should see; their chatter stays out.
 LIBRARY_LEVEL = logging.WARNING
 
+_extra = structlog.stdlib.ExtraAdder()
+
 
 def configure(slot: str) -> None:
     """Log as this process."""
@@ -35,7 +37,7 @@ def configure(slot: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _add_extra],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *renderers,
@@ -43,6 +45,15 @@ def configure(slot: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=LIBRARY_LEVEL, force=True)
+
+
+def _add_extra(
+    logger: structlog.typing.WrappedLogger, name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What our own floors say beside the text; what libraries add there is theirs."""
+    if not event["_record"].name.startswith("zeratul."):
+        return event
+    return _extra(logger, name, event)
 
 
 def _process(slot: str) -> structlog.typing.Processor:

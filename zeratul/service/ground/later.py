@@ -7,6 +7,7 @@ is first asked for, so a process that never notes anything has none.
 
 from __future__ import annotations
 
+import logging
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from zeratul.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger("zeratul.service")
 
 
 class Later:
@@ -75,12 +78,11 @@ class Later:
             try:
                 self._work()
             except StoreError as error:
-                _log(self._name, error)
-
-
-def _log(name: str, error: StoreError) -> None:
-    import structlog  # noqa: PLC0415 - the command line starts without it
-
-    structlog.get_logger("zeratul.service").warning(
-        "deferred work failed", work=name, reason=error.reason, detail=error.message
-    )
+                log.warning(
+                    "deferred work failed",
+                    extra={
+                        "work": self._name,
+                        "reason": error.reason,
+                        "detail": error.message,
+                    },
+                )

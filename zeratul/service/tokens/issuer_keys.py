@@ -14,11 +14,11 @@ take it along.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import orjson
-import structlog
 
 from zeratul.service.tokens.jwks import IssuerKeys, KeySetError, read_keys
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zeratul.domain.limits import Limits
     from zeratul.service.tokens.issuers import Issuer
 
-log = structlog.get_logger("zeratul.service")
+log = logging.getLogger("zeratul.service")
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Brings what is at a URI; raises ``FetchError``."""
@@ -148,9 +148,11 @@ class KeySource:
     def _tell(self, error: Exception) -> None:
         log.warning(
             "no keys of an issuer",
-            application=self._application,
-            issuer=self.issuer.id,
-            reason=str(error),
+            extra={
+                "application": self._application,
+                "issuer": self.issuer.id,
+                "reason": str(error),
+            },
         )
 
     def _age_s(self) -> float:
