@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from zeratul.errors import LimitError, MalformedError
@@ -60,11 +61,10 @@ class Work:
         Raises:
             LimitError: not within the time a request may take; the write may still be applied.
         """
-        waited = asyncio.wrap_future(future)
-        # `wait` leaves the future alone when time is up: a write under way is not undone.
-        done, _ = await asyncio.wait((waited,), timeout=self._limits.request_timeout_s)
-        if not done:
-            waited.add_done_callback(_forget)
+        if not future.done():
+            await self._arrival(future)
+        if not future.done():
+            # It is left alone: a write under way is not undone.
             seconds = self._limits.request_timeout_s
             raise LimitError(
                 "request_timeout_s",
@@ -72,7 +72,33 @@ class Work:
                 f"no answer from the store within {seconds:g} s",
                 help="the write may still be applied; repeat it",
             )
-        return waited.result()
+        return future.result()
+
+    async def _arrival(self, future: Future[T]) -> None:
+        """Wait until the future is done, or the time that a request may take is over.
+
+        By hand, since every write comes along here: ``asyncio.wait`` of a wrapped future makes
+        more of them and chains them.
+        """
+        loop = asyncio.get_running_loop()
+        arrival = loop.create_future()
+
+        def tell(_: Future[T]) -> None:
+            # On the writer's thread. On a loop that ended nobody waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, arrival)
+
+        future.add_done_callback(tell)
+        timer = loop.call_later(self._limits.request_timeout_s, _settle, arrival)
+        try:
+            await arrival
+        finally:
+            timer.cancel()
+
+
+def _settle(arrival: asyncio.Future[None]) -> None:
+    if not arrival.done():
+        arrival.set_result(None)
 
 
 def _forget(future: asyncio.Future[T]) -> None:

@@ -1,13 +1,17 @@
-"""Blocking iterators, read without holding the event loop."""
+"""Writes and blocking iterators, waited for without holding the event loop."""
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import Future
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from zeratul.api.work import Work
 from zeratul.domain.limits import Limits
+from zeratul.errors import ConflictError, LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,3 +62,50 @@ async def test_who_stops_early_leaves_one_item_at_most(work: Work, fails_at: int
     await items.aclose()  # type: ignore[attr-defined]  # it is a generator
     work.close()
     assert len(made) <= 2
+
+
+async def test_a_write_is_waited_for_whatever_thread_ends_it(work: Work) -> None:
+    """Also one that has ended before."""
+    future: Future[int] = Future()
+    waiting = asyncio.ensure_future(work.durable(future))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    Thread(target=future.set_result, args=(7,)).start()
+    assert await waiting == 7
+    assert await work.durable(future) == 7
+
+
+async def test_a_write_that_failed_says_why(work: Work) -> None:
+    future: Future[int] = Future()
+    Thread(target=future.set_exception, args=(ConflictError("taken"),)).start()
+    with pytest.raises(ConflictError, match="taken"):
+        await work.durable(future)
+
+
+async def test_a_write_that_takes_too_long_goes_on_without_its_caller() -> None:
+    """It may still be applied, and what comes of it then disturbs nobody."""
+    work = Work(Limits(request_timeout_s=0.001))
+    future: Future[int] = Future()
+    with pytest.raises(LimitError, match="no answer from the store") as caught:
+        await work.durable(future)
+    assert caught.value.limit == "request_timeout_s"
+    assert not future.cancelled()
+    future.set_result(7)
+    assert await work.durable(future) == 7
+    work.close()
+
+
+def test_a_write_that_ends_after_its_loop_disturbs_nobody(
+    work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does whose process was told to stop."""
+    future: Future[int] = Future()
+
+    async def give_up() -> None:
+        waiting = asyncio.ensure_future(work.durable(future))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    asyncio.run(give_up())
+    future.set_result(7)
+    assert not caplog.records
