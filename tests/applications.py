@@ -245,19 +245,28 @@ class Installation:
     ) -> list[Any]:
         """Answers of (method of ``Answers``, arguments) over one view.
 
-        What is answered without a view has to be the same, and is asked first: it must not depend
-        on what opening a view makes the process learn.
+        What is answered without a view has to be the same: as the process is, and once it knows
+        of the newest commit, as it does when a view was opened on any other question.
         """
-        recalled = [
-            self.engine.recall(application, *arguments, now_ms=now_ms)
-            if method == "check" and len(arguments) == 1 and revision is None
-            else None
-            for method, arguments in asked
-        ]
+        recalled = self._recalled(application, asked, now_ms) if revision is None else []
+        self.engine.follow()
+        if revision is None:
+            recalled += self._recalled(application, asked, now_ms)
         answers = self._ask(application, asked, revision, now_ms)
-        for known, answer, each in zip(recalled, answers, asked, strict=True):
-            assert known is None or known[1].membership == answer, each
+        for index, known in recalled:
+            assert known is None or known.membership == answers[index], asked[index]
         return answers
+
+    def _recalled(
+        self, application: int, asked: Sequence[tuple[str, tuple[Any, ...]]], now_ms: int | None
+    ) -> list[tuple[int, Decision | None]]:
+        """What is answered without a view, by the question's place."""
+        found = []
+        for index, (method, arguments) in enumerate(asked):
+            if method == "check" and len(arguments) == 1:
+                known = self.engine.recall(application, *arguments, now_ms=now_ms)
+                found.append((index, None if known is None else known[1]))
+        return found
 
     def _ask(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 CLOSURES = "zeratul.dispatch.closures"
 ROLES = "zeratul.dispatch.roles"
+BASIS = "zeratul.dispatch.basis"
 ADJACENCY = "zeratul.store.lmdb.adjacency"
 MEETS = "zeratul.store.lmdb.meets"
 
@@ -26,7 +27,8 @@ EVERYTHING_IS_LARGE: Thresholds = {
     (ROLES, "SORTED_GRANTS_MAX"): 0,
     (ROLES, "DOCUMENTS_MAX"): 1,
     (ROLES, "GRANTS_KEPT_MAX"): 0,
-    ("zeratul.dispatch.memos", "_LOOP_ROWS_MAX"): 0,
+    ("zeratul.dispatch.memos", "LOOP_ROWS_MAX"): 0,
+    (BASIS, "LOOP_ROWS_MAX"): 0,
     ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 1,
     (ADJACENCY, "FEW"): 0,
     (MEETS, "FEW"): 0,
@@ -52,6 +54,7 @@ SOME_IS_LARGE: Thresholds = {
     (ROLES, "DOCUMENTS_MAX"): 2,
     (ROLES, "GRANTS_KEPT_MAX"): 2,
     ("zeratul.dispatch.memos", "_LOG_LENGTH_MAX"): 2,
+    (BASIS, "RESOURCES_MAX"): 2,
     (ADJACENCY, "FEW"): 1,
     (MEETS, "FEW"): 1,
     (MEETS, "GALLOP_SEEKS_MAX"): 1,

@@ -12,7 +12,8 @@
     overlay.py      a snapshot with rows added and taken away
     closures.py     a subject's usersets, from a memo or made
     memos.py        closures kept, and the rule by which they die
-    recent.py       answers kept until anything is committed
+    recent.py       answers kept until what they rest on is touched
+    basis.py        what an answer rests on, and what commits touched
     explaining.py   proofs; suggestions, tried out; explaining_roles.py, roles one by one
     minimal.py      proofs made minimal
 

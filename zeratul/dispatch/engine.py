@@ -28,7 +28,7 @@ class Engine:
         self.memos = Memos(limits.memo_bytes_max, self._documents_changed)
         self._states: dict[int, ApplicationState] = {}
         self._roles: dict[int, RoleCache] = {}
-        self._recent = RecentAnswers()
+        self._recent = RecentAnswers(self.memos)
         # Mark and revision of the newest commit that was followed.
         self._newest = (-1, -1)
         self._listeners: list[Callable[[Iterable[tuple[int, str, str]]], None]] = []
@@ -51,9 +51,7 @@ class Engine:
         """
         snapshot = self.store.snapshot(now_ms=now_ms, revision=revision)
         try:
-            self.memos.follow(snapshot)
-            if snapshot.mark != self._newest[0]:
-                self._newest = (snapshot.mark, snapshot.head)
+            self._follow(snapshot)
             state = self._states.get(application)
             if state is None or state.schema_revision > snapshot.head:
                 state = self._load(application, snapshot)
@@ -76,10 +74,10 @@ class Engine:
     def recall(
         self, application: int, question: CheckQuestion, *, now_ms: int | None = None
     ) -> tuple[int, Decision] | None:
-        """Revision and decision, if nothing was committed since the answer was given, else None.
+        """Revision and decision, if no commit touched what the answer rests on, else None.
 
-        What a view would answer, without opening one. No listener is told of anything either: what
-        they were told last is of the same commit.
+        What a view would answer, without opening one: the newest commit is one that a view was
+        opened on, so no listener has to be told of anything.
         """
         try:
             mark, clock_ms = self.store.glance()
@@ -89,13 +87,21 @@ class Engine:
         if mark != followed:
             return None
         at_ms = clock_ms if now_ms is None else now_ms
-        found = self._recent.get(application, question, revision, at_ms)
+        state = self._states.get(application)
+        if state is None:
+            return None
+        found = self._recent.get(application, question, revision, at_ms, state.table)
         return None if found is None else (revision, found)
 
     def follow(self) -> None:
         """Learn what other processes committed, without asking anything."""
         with self.store.snapshot() as snapshot:
-            self.memos.follow(snapshot)
+            self._follow(snapshot)
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        self.memos.follow(snapshot)
+        if snapshot.mark != self._newest[0]:
+            self._newest = (snapshot.mark, snapshot.head)
 
     def _roles_at(self, snapshot: Snapshot, state: ApplicationState) -> Roles:
         """What a view knows of roles."""

@@ -19,15 +19,14 @@ A memo also lasts only over times it was made for: from its ``now`` to the earli
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zeratul.dispatch.basis import CHANGE, CHANGE_ROW, LOOP_ROWS_MAX, Touched
 from zeratul.errors import RevisionError
-from zeratul.store.interface import CHANGE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int]  # node, slot of the subject
 
-_CHANGE = np.dtype(CHANGE_FIELDS)
-_CHANGE_ROW = struct.Struct(">BIIIIB")
-# LIMIT: below this a loop is faster than numpy's set-up.
-_LOOP_ROWS_MAX = 64
 # LIMIT: a memo tests itself against at most this many logged rows, then all start afresh.
 _LOG_LENGTH_MAX = 10_000
 # LIMIT: the part of the memory for memos that is freed at once: some hundred memos, well under a
@@ -170,7 +165,12 @@ class MemoTable:
 
 
 class Memos:
-    """All memo tables of a process, and the revision they are true up to."""
+    """All memo tables of a process, and the revision they are true up to.
+
+    Attributes:
+        applied: that revision.
+        touched: what commits up to it touched.
+    """
 
     def __init__(
         self,
@@ -185,6 +185,7 @@ class Memos:
         self._meter = Meter()
         self._on_documents = on_documents
         self.applied = 0
+        self.touched = Touched()
 
     @property
     def lock(self) -> threading.RLock:
@@ -230,7 +231,9 @@ class Memos:
             if revision <= self.applied:
                 return
             if not self.applied:
-                self.applied = revision  # nothing was derived from anything yet
+                # Nothing was derived from anything yet, but of an empty store perhaps.
+                self.touched.note_all(revision)
+                self.applied = revision
                 return
             try:
                 for change in snapshot.changes(self.applied, revision):
@@ -238,23 +241,25 @@ class Memos:
             except RevisionError:
                 # Too far behind: what changed is no longer known.
                 self._on_documents(())
+                self.touched.note_all(revision)
                 for table in self._tables.values():
                     table.clear()
             self.applied = revision
 
     def _apply(self, change: ChangeSet) -> None:
+        self.touched.note(change)
         if change.documents:
             self._on_documents(change.documents)
         rows = change.rows
         if not rows or not self._table_by_slot:
             return
-        if len(rows) <= _LOOP_ROWS_MAX * _CHANGE_ROW.size:
-            for _, _, slot, subject_slot, subject, _ in _CHANGE_ROW.iter_unpack(rows):
+        if len(rows) <= LOOP_ROWS_MAX * CHANGE_ROW.size:
+            for _, _, slot, subject_slot, subject, _ in CHANGE_ROW.iter_unpack(rows):
                 table = self._table_by_slot.get(slot)
                 if table is not None:
                     table.touch(slot, subject, subject_slot)
             return
-        packed = np.frombuffer(rows, dtype=_CHANGE)
+        packed = np.frombuffer(rows, dtype=CHANGE)
         relevant = packed[np.isin(packed["slot"], self._slots)]
         for slot, subject_slot, subject in zip(
             relevant["slot"].tolist(),

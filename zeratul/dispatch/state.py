@@ -48,6 +48,7 @@ class ApplicationState(NamedTuple):
         permissions: (type, action) -> ``type:action`` for what a role may give: every declared
             action, in an application with roles; else nothing.
         grants: node of a grant -> what it is, as far as that was asked; names never change.
+        is_provisional: whether some of its names have no slot of their own yet.
     """
 
     schema: Schema
@@ -61,11 +62,7 @@ class ApplicationState(NamedTuple):
     catalog: Catalog | None
     permissions: dict[tuple[str, str], str]
     grants: dict[int, Grant]
-
-    @property
-    def is_provisional(self) -> bool:
-        """Whether some of its names have no slot of their own yet."""
-        return any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in self.vocabulary.names)
+    is_provisional: bool
 
     def slot(self, type_name: str, relation: str) -> int:
         """The number of a declared relation or permission.
@@ -114,6 +111,7 @@ def load_state(application: int, snapshot: Snapshot, limits: Limits) -> Applicat
         catalog=catalog,
         permissions=_permissions(catalog) if plan.holder is not None else {},
         grants={},
+        is_provisional=any(slot >= _PROVISIONAL_SLOTS_FIRST for slot in vocabulary.names),
     )
 
 

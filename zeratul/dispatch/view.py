@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zeratul.dispatch.basis import basis_of, noting
 from zeratul.dispatch.deciding import NOT_ON_TYPE, WITHOUT_ROLES, combined
 from zeratul.dispatch.explaining import explain, explain_on_type
 from zeratul.dispatch.explaining_roles import explain_roles
@@ -23,7 +24,7 @@ from zeratul.dispatch.holding import held_on, permissions_given
 from zeratul.dispatch.naming import Naming
 from zeratul.dispatch.opened import Opened
 from zeratul.domain.relationship import ObjectRef
-from zeratul.domain.vocabulary import SELF
+from zeratul.domain.vocabulary import REQUEST_NODES_FIRST, SELF
 from zeratul.errors import ZeratulError
 from zeratul.graph.check import check
 from zeratul.graph.expand import expand
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
         ResourceAnswer,
         SubjectAnswer,
     )
-    from zeratul.graph.requests import Subject
+    from zeratul.graph.requests import Request, Subject
 
 
 class View(Opened):
@@ -92,16 +93,20 @@ class View(Opened):
         plan = self._state.plan
         role = self._role_question(question, subject) if self._state.permissions else None
         budget = Budget(self._limits.check_reads_max, "check_reads_max")
+        requests: list[Request] = []
         if role is not None:
-            answer = self._run(decide(plan, node, slot, role, budget), source)
+            answer = self._run(noting(decide(plan, node, slot, role, budget), requests), source)
         elif node is not None:
-            answer = WITHOUT_ROLES[self._run(check(plan, subject, node, slot, budget), source)]
+            evaluation = noting(check(plan, subject, node, slot, budget), requests)
+            answer = WITHOUT_ROLES[self._run(evaluation, source)]
         else:
             answer = NOT_ON_TYPE
-        if source is None:
-            recent = self._remembering()
-            if recent is not None:
-                recent.put(self.application, question, self.revision, self.snapshot.now_ms, answer)
+        recent = self._remembering() if source is None else None
+        if recent is not None:
+            is_known = max(subject.node, node or 0) < REQUEST_NODES_FIRST
+            basis = basis_of(requests) if is_known and not self._state.is_provisional else None
+            now_ms = self.snapshot.now_ms
+            recent.put(self.application, question, self.revision, now_ms, answer, basis)
         return answer
 
     def decide_many(
@@ -180,13 +185,17 @@ class View(Opened):
         recent = self._recent
         if recent is None:
             return None
-        return recent.get(self.application, question, self.revision, self.snapshot.now_ms)
+        return recent.get(
+            self.application, question, self.revision, self.snapshot.now_ms, self._state.table
+        )
 
     def _known_many(self, questions: Sequence[CheckQuestion]) -> list[Decision | None]:
         recent = self._recent
         if recent is None:
             return [None] * len(questions)
-        return recent.get_many(self.application, questions, self.revision, self.snapshot.now_ms)
+        return recent.get_many(
+            self.application, questions, self.revision, self.snapshot.now_ms, self._state.table
+        )
 
     def _remembering(self) -> RecentAnswers | None:
         """Where answers are kept, if none of what was read so far ends at some time."""

@@ -73,7 +73,7 @@ def memo_of(installed: Installation, application: int, type_name: str, name: str
 def ask(installed: Installation, application: int, text: str, *, times: int = 1) -> bool:
     """A check, each time as if nothing had been answered yet at this revision."""
     for _ in range(times):
-        installed.engine._recent = RecentAnswers()
+        installed.engine._recent = RecentAnswers(installed.engine.memos)
         with installed.engine.view(application, now_ms=NOW_MS) as view:
             answer = view.check(question(text)) is Membership.MEMBER
     return answer
