@@ -48,6 +48,18 @@ def server_documents(services):
         return {kind: snapshot.documents(SERVER, kind) for kind in kinds}
 
 
+def test_no_answer_to_its_checks_is_remembered(services, empty):
+    """Whoever makes and deletes applications again and again does not fill the memory."""
+    for number in range(3):
+        made = services.applications.create(empty, f"Acme {number}").result()
+        inside = services.applications.enter(empty, made.id)
+        assert not services.access.check(inside, ASKED).allowed
+        assert len(services.access._answers) == 1
+        services.applications.delete(empty, made.id, f"Acme {number}").result()
+    services.access.check(empty, ASKED)
+    assert list(services.access._answers) == [empty.application]
+
+
 def test_nothing_is_left_of_it(services, empty):
     before = server_documents(services)
     made = services.applications.create(empty, "Acme").result()

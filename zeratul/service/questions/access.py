@@ -19,6 +19,7 @@ from zeratul.errors import (
 )
 from zeratul.graph.answers import CheckQuestion, Decision
 from zeratul.service.ground.answers import CheckAnswer
+from zeratul.service.ground.directory import APPLICATION_KIND, SERVER
 from zeratul.service.ground.labels import require_tenant
 from zeratul.service.ground.validation import (
     DIRECT_GRANTS,
@@ -36,7 +37,7 @@ from zeratul.service.questions.explanations import explained
 from zeratul.service.questions.lookups import Lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from zeratul.dispatch.view import View
     from zeratul.domain.relationship import Relationship
@@ -74,6 +75,7 @@ class Access(Lookups):
     def __init__(self, foundation: Foundation) -> None:
         super().__init__(foundation)
         self._answers: dict[int, _Answers] = {}
+        foundation.engine.on_documents(self._documents_changed)
 
     def check(
         self,
@@ -243,6 +245,11 @@ class Access(Lookups):
             require_resource(view.schema, resource)
             root = view.expand(resource, relation, subjects_max=EXPAND_SUBJECTS_MAX)
             return ExpandAnswer(root, view.revision, base.view_zookie(view))
+
+    def _documents_changed(self, documents: Iterable[tuple[int, str, str]]) -> None:
+        """Keep nothing of applications that are gone."""
+        if any(where == SERVER and kind == APPLICATION_KIND for where, kind, _ in documents):
+            self._answers.clear()
 
     def _answers_of(self, view: View) -> _Answers:
         zookie = self._base.view_zookie(view)
