@@ -9,8 +9,10 @@ import pytest
 
 from zeratul.errors import StoreError
 from zeratul.store.lmdb import known_names, names
+from zeratul.store.lmdb import snapshot as snapshots
 from zeratul.store.lmdb.known_names import KnownNames, KnownTexts
 from zeratul.store.lmdb.snapshot import LmdbSnapshot
+from zeratul.store.lmdb.store import LmdbStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,3 +183,22 @@ def test_remembered_texts_are_bounded() -> None:
         assert known.find(b"key5") is None
         known.keep(b"key6", b"texts6")
         assert known.find(b"key6") == b"texts6"
+
+
+def test_vocabularies_of_few_applications_are_remembered(world: World) -> None:
+    """However many were asked about, and each is its own."""
+    types = [f"type{number}" for number in range(5)]
+
+    def job(tx: WriteTransaction) -> list[int]:
+        made = [tx.new_application() for _ in types]
+        for application, name in zip(made, types, strict=True):
+            tx.intern_slots(application, [(name, "")])
+        return made
+
+    made = world.store.write(job).result()
+    assert isinstance(world.store, LmdbStore)
+    with patch.object(snapshots, "VOCABULARIES_MAX", 2), world.store.snapshot() as snapshot:
+        for application, name in zip(made, types, strict=True):
+            for _ in "read", "remembered":
+                assert list(snapshot.vocabulary(application).slots) == [(name, "")]
+            assert len(world.store._vocabularies) <= 2

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 # A vocabulary with what tells whether it still holds: first free slot, last renaming.
 VersionedVocabulary = tuple[tuple[int, bytes | None], Vocabulary]
 
+# LIMIT: applications whose vocabularies a process keeps, 10 KB each with a small catalog, then it
+# starts afresh; nobody tells it which of them are gone.
+VOCABULARIES_MAX = 1_000
+
 
 class LmdbSnapshot(Names):
     """A view at one revision and one time; see ``zeratul.store.interface.Snapshot``."""
@@ -212,6 +216,8 @@ class LmdbSnapshot(Names):
         known = self._vocabularies.get(application)
         if known is None or known[0] != version:
             known = (version, self._read_vocabulary(application))
+            if len(self._vocabularies) >= VOCABULARIES_MAX:
+                self._vocabularies.clear()
             self._vocabularies[application] = known
         return known[1]
 
