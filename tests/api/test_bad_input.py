@@ -82,6 +82,22 @@ WRONG = {
     "past expiry": (
         "POST", FACTS, GOOD | {"expiresAt": "2020-01-01T00:00:00Z"}, 400, "invalid_input", "expiresAt",
     ),
+    "expiry that has no text in UTC": (
+        "POST", FACTS, GOOD | {"expiresAt": "9999-12-31T23:59:59-01:00"}, 400, "malformed", "expiresAt",
+    ),
+    "expiry of a write that has no text in UTC": (
+        "POST", f"{FACTS}/bulk", {"writes": [GOOD, GOOD | {"expiresAt": "9999-12-31T23:59:59-01:00"}]},
+        400, "validation_failed", "writes[1].expiresAt",
+    ),
+    "expiry of one in many that has no text in UTC": (
+        "POST", f"{FACTS}/bulk",
+        {"writes": [*MANY[:40], GOOD | {"expiresAt": "9999-12-31T23:59:59-01:00"}]},
+        400, "validation_failed", "writes[40].expiresAt",
+    ),
+    "expiry of a key that has no text in UTC": (
+        "POST", "/api/v1/api-keys", {"name": "k", "expiresAt": "9999-12-31T23:59:59-01:00"}, 400,
+        "malformed", "expiresAt",
+    ),
     "expiry without offset": (
         "POST", FACTS, GOOD | {"expiresAt": "2090-01-01T00:00:00"}, 400, "malformed", "expiresAt",
     ),

@@ -19,7 +19,7 @@ from zeratul.domain.vocabulary import SELF, Vocabulary
 from zeratul.errors import InputError
 from zeratul.language.openfga import compile_model
 from zeratul.service.ground.columns import joined, storable
-from zeratul.service.ground.times import format_time
+from zeratul.service.ground.times import TIME_MAX_MS, format_time
 from zeratul.service.ground.validation import WriteTable
 from zeratul.service.relationships.lines import PlainLine, candidates_of, relationship_of
 
@@ -41,7 +41,7 @@ kinds = st.sampled_from(["document", "document", "folder", "group", "user", "nop
 relations = st.sampled_from(["viewer", "viewer", "owner", "parent", "member", "reader", "nope"])
 ends = st.sampled_from(["", "", "", "#member", "#viewer", "#", "#nope", "#member#member"])
 subjects = st.builds(lambda kind, identity, end: f"{kind}:{identity}{end}", kinds, ids, ends)
-times = st.sampled_from([None, None, NOON_MS - 1, NOON_MS, NOON_MS + 1])
+times = st.sampled_from([None, None, NOON_MS - 1, NOON_MS, NOON_MS + 1, TIME_MAX_MS])
 bodies = st.builds(
     RelationshipBody,
     user_id=st.none() | ids,
@@ -115,6 +115,16 @@ def test_names_of_refused_relationships_are_not_kept():
     columns, others = storable(TABLE, candidates_of(lines), now_ms=NOON_MS)
     assert [1] == others
     assert ["a", "ann"] == columns.ids
+
+
+@pytest.mark.parametrize(("late_ms", "refused"), [(0, []), (1, [0])])
+def test_an_expiry_that_no_text_can_say_is_refused(late_ms, refused):
+    """Whoever reads or exports it would get an error."""
+    fact = rel("document:a#viewer@user:ann")._replace(expires_at_ms=TIME_MAX_MS + late_ms)
+    found = candidates_of([PlainLine("document:a", "viewer", "user:ann")])
+    found = found._replace(expiries=[fact.expires_at_ms])
+    assert storable(TABLE, found, now_ms=NOON_MS)[1] == refused
+    assert one_by_one([fact])[1] == refused
 
 
 @pytest.mark.parametrize("user_id", ["*", "", "a#member"])

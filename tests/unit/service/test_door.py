@@ -41,6 +41,13 @@ def test_write_check_list_explain_delete(door):
     assert MODEL == door.model()
 
 
+def test_an_expiry_that_no_text_can_say_is_refused(door):
+    with pytest.raises(MalformedError) as caught:
+        door.write("document:a#viewer@user:ann", expires_at_ms=10**15)
+    assert caught.value.field == "expiresAt"
+    assert [] == list(door.export())
+
+
 def test_everything_of_a_subject_or_on_a_resource_goes(door):
     door.bulk(
         ["document:a#viewer@user:ann", "document:a#owner@user:bob", "folder:f#viewer@user:ann"]

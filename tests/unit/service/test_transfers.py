@@ -88,6 +88,8 @@ def test_an_import_can_be_repeated(services, caller):
         b'{"resource":"document:a","relation":"viewer","subject":"user:a","expiresAt":"soon"}',
         b'{"resource":"document:a","relation":"viewer","subject":"user:a","expiresAt":"2020-01-01T00:00:00Z"}',
         b'{"resource":"document:a","relation":"viewer","subject":"user:a","expiresAt":"2040-01-01T00:00:00"}',
+        b'{"resource":"document:a","relation":"viewer","subject":"user:a","expiresAt":"9999-12-31T23:59:59-01:00"}',
+        b'{"relationship":"document:a#viewer@user:ann","expiresAt":"9999-12-31T23:59:59-01:00"}',
         b'{"relationship":"document:a#viewer@user:ann","resource":"document:a"}',
         b'{"relationship":"document:a#viewer"}',
         b'{"resource":"document:a","resourceId":"a","relation":"viewer","userId":"u","subject":"user:u"}',

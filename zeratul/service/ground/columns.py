@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from zeratul.domain.relationship import WILDCARD, id_is_valid, surely_valid_ids
+from zeratul.service.ground.times import TIME_MAX_MS
 from zeratul.store.interface import RowColumns
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def storable(
     good &= _valid_ids([identity for _, identity in objects], wildcard=False)[rows[0]]
     good &= _valid_ids([identity for _, identity, _ in subjects], wildcard=True)[rows[2]]
     if expiries is not None:
-        good &= [expiry is None or expiry > now_ms for expiry in expiries]
+        good &= [expiry is None or now_ms < expiry <= TIME_MAX_MS for expiry in expiries]
     resource_rows, _, subject_rows = rows
     others: list[int] = []
     if not good.all():

@@ -9,6 +9,10 @@ from zeratul.errors import MalformedError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+# LIMIT: the end of the year 9999 in UTC. An offset can name a later moment, which has no text.
+TIME_MAX_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+TOO_LATE = "a time must not be after the year 9999 (UTC)"
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -21,19 +25,22 @@ def parse_time(text: str, *, field: str | None = None) -> int:
     1500
 
     Raises:
-        MalformedError: it is none, or has no offset.
+        MalformedError: it is none, has no offset, or could not be shown in UTC.
     """
     try:
         # `fromisoformat` alone also takes dates, week dates and times without an offset.
         if _RFC3339.fullmatch(text) is None:
             raise ValueError(text[:40])
-        return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
+        found = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
         raise MalformedError(
             "not a time with an offset",
             field=field,
             help="write it like `2030-01-31T12:00:00Z`",
         ) from error
+    if found > TIME_MAX_MS:
+        raise MalformedError(TOO_LATE, field=field)
+    return found
 
 
 def format_time(time_ms: int) -> str:

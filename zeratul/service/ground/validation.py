@@ -26,6 +26,7 @@ from zeratul.errors import (
     ValidationError,
     ZeratulError,
 )
+from zeratul.service.ground.times import TIME_MAX_MS, TOO_LATE
 from zeratul.store.interface import Row
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class WriteTable:
 
         Args:
             items: relationships, or what was wrong with an item already (see ``place``).
-            now_ms: an expiry at or before it is refused.
+            now_ms: an expiry at or before it is refused, as is one that no text can say.
             prefix: name of the list, for fields like ``writes[17].relation``.
         """
         forms = self.forms
@@ -107,7 +108,7 @@ class WriteTable:
                 and id_is_valid(resource_id)
                 and id_is_valid(subject_id)
                 and resource_id != WILDCARD
-                and (expiry is None or expiry > now_ms)
+                and (expiry is None or now_ms < expiry <= TIME_MAX_MS)
             ):
                 resource_slot, slot, subject_slot, subject_type_slot = numbers
                 rows.append(
@@ -196,6 +197,8 @@ class WriteTable:
         expiry = relationship.expires_at_ms
         if expiry is not None and expiry <= now_ms:
             found.append(InputError("the expiry is in the past", field=where + "expiresAt"))
+        if expiry is not None and expiry > TIME_MAX_MS:
+            found.append(MalformedError(TOO_LATE, field=where + "expiresAt"))
         return found[0] if len(found) == 1 else ValidationError(findings_of(found))
 
     def _require_names(self, relationship: Relationship, where: str, *, suggest: bool) -> None:
