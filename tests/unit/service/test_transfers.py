@@ -120,7 +120,10 @@ def test_a_bad_last_line_without_an_end_is_told(services, caller):
 
 
 def test_nothing_imports_as_nothing(services, caller):
-    assert (0, 0, 0, 0, 0) == counts(imported(services, caller, b""))
+    empty = imported(services, caller, b"")
+    assert (0, 0, 0, 0, 0) == counts(empty)
+    newest = services.access.check(caller, question("document:a#viewer@user:bob")).zookie
+    assert empty.zookie == newest
     assert (0, 0, 0, 0, 0) == counts(imported(services, caller, b"\n\n \r\n"))
 
 
@@ -231,6 +234,17 @@ def test_rows_of_an_older_model_go_before_those_of_a_newer_one(small_steps):
     importer.feed(lines_of(many(2)))
     answer = importer.finish().result()
     assert (3, 2, 0, 0, 1) == counts(answer)
+
+
+def test_a_model_change_behind_the_last_full_line_does_not_spoil_the_end(small_steps):
+    """Whether rows are left when it ends depends on the change alone."""
+    caller = small_steps.local_caller()
+    importer = small_steps.transfers.importer(caller)
+    importer.feed(lines_of([*many(2), *rels("document:a#owner@user:ann")]))
+    small_steps.models.put(caller, SMALLER).result()
+    answer = importer.finish().result()
+    assert (3, 2, 0, 0, 1) == counts(answer)
+    assert 2 == len(exported(small_steps, caller))
 
 
 def test_a_deleted_key_ends_an_import_and_what_was_committed_stays(small_steps):

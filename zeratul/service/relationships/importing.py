@@ -114,11 +114,11 @@ class Importer:
         if self._tail or self._skipping:
             self._take([self._tail])
             self._tail = b""
-        if self._row_lines:
+        if self._row_lines or not self._revision:
             with self._base.view(self._caller) as view:
                 self._begin_with(view)
+        if self._row_lines:  # behind a change of the model they are on their way already
             self._commit()
-
         return followed(all_of(list(self._under_way)), self._end)
 
     def break_off(self) -> Future[ImportAnswer]:
