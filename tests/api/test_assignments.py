@@ -148,7 +148,7 @@ def test_a_tenants_role_elsewhere_is_refused(town):
         ({"roleId": "role_nope"}, "roleId"),
         ({"userId": None}, "userId"),
         ({"userId": "*"}, "userId"),
-        ({"userId": "a#b"}, "subject"),
+        ({"userId": "a#b"}, "userId"),
         ({"subject": "user:bob"}, "subject"),
         ({"userId": None, "subject": "user:*"}, "subject"),
         ({"userId": None, "subject": "group:eng"}, "subject"),

@@ -64,7 +64,83 @@ WRONG = {
     ),
     "NUL in a check": ("POST", f"{A}/check", CHECK | {"resourceId": "a\0b"}, 400, "malformed", "resourceId"),
     "long id in a check": (
-        "POST", f"{A}/check", CHECK | {"userId": "x" * 1_025}, 400, "malformed", "subject",
+        "POST", f"{A}/check", CHECK | {"userId": "x" * 1_025}, 400, "malformed", "userId",
+    ),
+    "user id with #": (
+        "POST", FACTS, without(GOOD, "subject") | {"userId": "g#member"}, 400, "malformed", "userId",
+    ),
+    "empty user id": (
+        "POST", FACTS, without(GOOD, "subject") | {"userId": ""}, 400, "malformed", "userId",
+    ),
+    "empty user id to explain": (
+        "POST", f"{A}/explain", CHECK | {"userId": ""}, 400, "malformed", "userId",
+    ),
+    "user id with NUL of a bulk call": (
+        "POST", f"{FACTS}/bulk", {"writes": [GOOD, without(GOOD, "subject") | {"userId": "a\0"}]}, 400,
+        "validation_failed", "writes[1].userId",
+    ),
+    "user id with NUL of one in many": (
+        "POST", f"{FACTS}/bulk",
+        {"writes": [*MANY[:40], without(GOOD, "subject") | {"userId": "a\0"}]},
+        400, "validation_failed", "writes[40].userId",
+    ),
+    "user id with NUL of all checks": (
+        "POST", f"{A}/check/bulk", {"userId": "a\0", "checks": [without(CHECK, "userId")]}, 400,
+        "malformed", "userId",
+    ),
+    "user id with NUL of a filter": ("DELETE", FACTS, {"userId": "a\0"}, 400, "malformed", "userId"),
+    "user id with NUL of a view": ("GET", f"{FACTS}?userId=a%00", None, 400, "malformed", "userId"),
+    "user id with NUL of a list": (
+        "GET", f"{A}/what-can?userId=a%00&resource=document&action=read", None, 400, "malformed",
+        "userId",
+    ),
+    "subject with NUL of a list": (
+        "GET", f"{A}/what-can?subject=user:a%00&resource=document&action=read", None, 400,
+        "malformed", "subject",
+    ),
+    "unknown action of what-can": (
+        "GET", f"{A}/what-can?userId=u&resource=document&action=reed", None, 400, "unknown_name",
+        "action",
+    ),
+    "unknown action of who-can": (
+        "GET", f"{A}/who-can?resource=document&resourceId=d1&action=reed", None, 400,
+        "unknown_name", "action",
+    ),
+    "unknown type of who-can": (
+        "GET", f"{A}/who-can?resource=dokument&resourceId=d1&action=read", None, 400,
+        "unknown_name", "resource",
+    ),
+    "unknown subject type of who-can": (
+        "GET", f"{A}/who-can?permission=document:read&resourceId=d1&subjectType=usr", None, 400,
+        "unknown_name", "subjectType",
+    ),
+    "unknown permission of what-can": (
+        "GET", f"{A}/what-can?userId=u&permission=document:reed", None, 400, "unknown_name",
+        "action",
+    ),
+    "unknown type in the permission of what-can": (
+        "GET", f"{A}/what-can?userId=u&permission=dokument:read", None, 400, "unknown_name",
+        "resource",
+    ),
+    "unknown permission of a check": (
+        "POST", f"{A}/check", {"userId": "u", "permission": "document:reed", "resourceId": "d1"}, 400,
+        "unknown_name", "action",
+    ),
+    "unknown type in the permission of a check": (
+        "POST", f"{A}/check", {"userId": "u", "permission": "dokument:read", "resourceId": "d1"}, 400,
+        "unknown_name", "resource",
+    ),
+    "unknown subject type beside a permission": (
+        "POST", f"{A}/check", {"subject": "usr:u", "permission": "document:read", "resourceId": "d1"},
+        400, "unknown_name", "subject",
+    ),
+    "unknown permission to explain": (
+        "POST", f"{A}/explain", {"userId": "u", "permission": "document:reed", "resourceId": "d1"},
+        400, "unknown_name", "action",
+    ),
+    "unknown relation to expand": (
+        "GET", f"{A}/expand?resource=document&resourceId=d1&relation=reed", None, 400,
+        "unknown_name", "relation",
     ),
     "reserved type": ("POST", FACTS, GOOD | {"resource": "⟨record⟩"}, 400, "malformed", "resource"),
     "reserved type of a subject": (
@@ -254,6 +330,36 @@ def test_every_wrong_item_of_a_bulk_call_is_named(api):
         "writes[1]", "writes[2]", "writes[3]", "deletes[0]",
     }  # fmt: skip
     assert len([name for name in problem["errors"] if name.startswith("writes[3]")]) == 2
+
+
+@pytest.mark.parametrize("others", [[], [5], [{"nonsense": 1}]], ids=str)
+def test_items_of_a_bulk_check_name_the_field_that_was_sent(api, others):
+    """However the call was decoded: in one go, or one by one as another item does not."""
+    asked = [
+        {"userId": "u", "permission": "document:reed", "resourceId": "d1"},
+        {"userId": "u", "resource": "document", "action": "reed", "resourceId": "d1"},
+        {"userId": "a#b", "resource": "document", "action": "read", "resourceId": "d1"},
+    ]
+    results = api.post(f"{A}/check/bulk", {"checks": asked + others}).json["results"]
+    assert [["action"], ["action"], ["userId"]] == [
+        list(result["error"]["errors"]) for result in results[:3]
+    ]
+    for result in results[3:]:
+        assert "nonsense" in str(result) or "the item: expected an object" in str(result)
+
+
+def test_a_stream_of_a_list_names_the_field_that_was_sent(api):
+    for query, field in (
+        ("resource=document&action=reed", "action"),
+        ("permission=document:reed", "action"),
+    ):
+        answer = api.call("GET", f"{A}/what-can?userId=u&{query}", headers={"Accept": NDJSON})
+        assert list(assert_problem(answer, 400, "unknown_name")["errors"]) == [field]
+
+
+def test_what_has_no_colon_is_repeated(api):
+    detail = api.post(FACTS, GOOD | {"subject": "u1" * 100}).json["detail"]
+    assert detail == f"expected `type:id`, not `{'u1' * 32}…`"
 
 
 def test_the_cap_names_limit_and_count(api):

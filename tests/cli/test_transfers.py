@@ -67,6 +67,20 @@ def test_rejected_lines_are_named_and_stop_nothing(zeratul, data, tmp_path):
     assert {"document:x#viewer@user:a", "document:x#viewer@user:c"} <= stored(zeratul, data)
 
 
+def test_a_line_with_several_faults_shows_each(zeratul, data, tmp_path):
+    """And not only that there are several."""
+    file = tmp_path / "one.ndjson"
+    line = {"resource": "document:x", "relation": "viewer", "subject": "folder:f"}
+    file.write_text(json.dumps(line | {"expiresAt": "2020-01-01T00:00:00Z"}))
+
+    done = zeratul("import", "--data", data, file)
+
+    assert done.code == 1
+    assert "`subject`: `document#viewer` does not take `folder`" in done.err
+    assert "`expiresAt`: the expiry is in the past" in done.err
+    assert done.out.startswith("1 line: 0 created")
+
+
 def test_a_dry_run_writes_nothing(zeratul, data, tmp_path):
     file = tmp_path / "one.ndjson"
     file.write_text('{"resource": "document:x", "relation": "viewer", "subject": "user:a"}\n')

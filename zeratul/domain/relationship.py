@@ -25,6 +25,9 @@ _ID = re.compile(r"(?!\s)[^#\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1024}(?<!\s)")
 
 _SUBJECT = re.compile(rf"({_NAME.pattern}):({_ID.pattern})(?:#({_NAME.pattern}))?")
 
+# LIMIT: of a text that does not parse; its sender knows the rest.
+SHOWN_LENGTH_MAX = 64
+
 # Types of Zeratul's own nodes (design §1): no contract, model or caller may name them. The bracket
 # makes them unspellable in every contract's pattern; the check says so clearly.
 RESERVED_TYPE_MARK = "⟨"
@@ -103,7 +106,8 @@ class ObjectRef(NamedTuple):
         """
         type_name, separator, object_id = text.partition(":")
         if not separator:
-            raise MalformedError("expected `type:id`", field=field)
+            shown = text if len(text) <= SHOWN_LENGTH_MAX else text[:SHOWN_LENGTH_MAX] + "…"
+            raise MalformedError(f"expected `type:id`, not `{shown}`", field=field)
         if not name_is_valid(type_name):
             raise MalformedError("not a valid type name before the first `:`", field=field)
         problem = id_problem(object_id)

@@ -13,6 +13,7 @@ from tests.unit.service.test_models import SMALLER
 from zeratul.domain.limits import Limits
 from zeratul.errors import UnauthenticatedError
 from zeratul.service.ground.times import format_time
+from zeratul.service.ground.validation import findings_of
 from zeratul.service.relationships.importing import feed_all
 from zeratul.service.services import Services
 from zeratul.store.lmdb import open_store
@@ -108,6 +109,43 @@ def test_a_bad_line_is_told_by_number_and_the_rest_goes_on(services, caller, bad
     assert [5] == [reject.line for reject in answer.rejects]
     assert answer.rejects[0].error.message
     assert 6 == len(exported(services, caller))
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "said"),
+    [
+        (b"not json", None, "the line is not JSON: "),
+        (b'"text"', None, "the line: expected an object, got a string"),
+        (
+            b'{"resource":"document","resource_id":"a","relation":"viewer","userId":"u"}',
+            "resource_id",
+            "unknown field `resource_id`; did you mean `resourceId`?",
+        ),
+        (
+            b'{"resource":"document:a","relation":"viewer","subject":7}',
+            "subject",
+            "expected a string or null, got an integer",
+        ),
+        (
+            b'{"resource":"document","resourceId":"a","relation":"viewer","userId":"g#member"}',
+            "userId",
+            "an id must not contain `#`",
+        ),
+        (
+            b'{"resource":"a","relation":"viewer","subject":"user:u"}',
+            "resource",
+            "expected `type:id`, not `a`",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_a_line_is_said_in_words_of_the_contract(
+    services, caller, bad, field, said
+):
+    error = imported(services, caller, bad).rejects[0].error
+    found = findings_of([error])
+    assert list(found) == [field or ""]
+    assert found[field or ""][0].startswith(said)
 
 
 def test_a_bad_last_line_without_an_end_is_told(services, caller):

@@ -15,12 +15,12 @@ from zeratul.api.authaz.structures import (
     FastBulkCheckBody,
 )
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
 from zeratul.api.responses import json_answer, json_bytes
 from zeratul.errors import InputError, LimitError, UnknownNameError, ZeratulError
 from zeratul.graph.answers import CheckQuestion
+from zeratul.service.ground.decoding import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _CHECK = Decoder(CheckBody)
 _EXPLAIN = Decoder(ExplainBody)
-_ITEM = Decoder(CheckItem)
+_ITEM = Decoder(CheckItem, what="the item")
 _FAST_CHECKS = Decoder(FastBulkCheckBody)
 _CHECKS = Decoder(BulkCheckBody)
 
@@ -90,7 +90,7 @@ class AccessHandlers:
                 at_least=reading.at_least(request, consistency=body.consistency),
             )
         except UnknownNameError as error:
-            raise named(error) from None
+            raise questions.named(error) from None
         return encoding.check(answer)
 
     async def check_many(self, request: web.Request) -> web.StreamResponse:
@@ -113,7 +113,9 @@ class AccessHandlers:
         answer = ask() if len(items) <= INLINE_CHECKS_MAX else await self._work.run(ask)
         answered = iter(answer.results)
         found = [next(answered) if isinstance(each, CheckQuestion) else each for each in items]
-        results = [named(each) if isinstance(each, UnknownNameError) else each for each in found]
+        results = [
+            questions.named(each) if isinstance(each, UnknownNameError) else each for each in found
+        ]
         return json_bytes(request, encoding.checks(results, answer.zookie))
 
     def _checks(
@@ -164,7 +166,7 @@ class AccessHandlers:
         try:
             answer = await self._work.run(ask)
         except UnknownNameError as error:
-            raise named(error) from None
+            raise questions.named(error) from None
         return json_answer(request, explanation(answer))
 
     async def expand(self, request: web.Request) -> web.StreamResponse:
@@ -202,14 +204,3 @@ def _item(body: CheckItem, default: SubjectRef | None, tenant: str | None) -> Ch
         who = questions.subject(body.user_id, body.subject)
     kind, relation = questions.target(body)
     return CheckQuestion(who, questions.place(kind, body.resource_id), relation, tenant)
-
-
-# What the services look up by kind, and where this contract's callers said it.
-_FIELDS = {"type": "resource", "relation": "action"}
-
-
-def named(error: UnknownNameError) -> UnknownNameError:
-    """The error, put down to the field of a question."""
-    if error.field in (None, "relation"):
-        error.field = _FIELDS.get(error.kind)
-    return error

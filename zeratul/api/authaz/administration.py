@@ -13,7 +13,6 @@ from zeratul.api.authaz.labels import IF_MATCH, tagged
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.authaz.structures import ApplicationBody, KeyBody
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
@@ -21,6 +20,7 @@ from zeratul.api.responses import json_answer, json_bytes, no_content
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
 from zeratul.errors import MalformedError
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.ground.etags import etag_of
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.ground.setting_documents import (

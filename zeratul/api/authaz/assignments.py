@@ -12,7 +12,6 @@ from zeratul.api.authaz.assignments_bodies import AssignmentBody, BulkAssignment
 from zeratul.api.authaz.labels import PAGING, rendered, tenant_of
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
@@ -20,6 +19,7 @@ from zeratul.api.responses import json_answer, no_content
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
 from zeratul.errors import InputError, LimitError, ZeratulError
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.ground.times import parse_time
 from zeratul.service.roles.assigning import scope_text
 from zeratul.service.roles.role_answers import AssignmentFilter, BulkAssignment, Wish

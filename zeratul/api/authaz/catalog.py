@@ -20,7 +20,6 @@ from zeratul.api.authaz.catalog_bodies import (
     ResourcePatch,
 )
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
@@ -28,6 +27,7 @@ from zeratul.api.responses import json_answer, json_bytes
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
 from zeratul.errors import InputError, LimitError, ValidationError
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.ground.validation import findings_of
 from zeratul.service.rules.catalog_answers import MODES, RelationRequest, ResourceRequest

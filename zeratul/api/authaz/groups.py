@@ -11,7 +11,6 @@ import orjson
 from zeratul.api.authaz import encoding, questions, reading
 from zeratul.api.authaz.groups_bodies import GroupBody, MembersBody
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
@@ -19,6 +18,7 @@ from zeratul.api.responses import json_answer, json_bytes
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
 from zeratul.errors import InputError, LimitError, ZeratulError
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.groups.groups import KEEP
 from zeratul.service.groups.members import ALONE

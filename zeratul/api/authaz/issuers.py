@@ -9,12 +9,12 @@ from zeratul.api.authaz.issuers_bodies import IssuerBody
 from zeratul.api.authaz.labels import IF_MATCH, tagged
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
 from zeratul.api.responses import json_answer, no_content
 from zeratul.api.routes import Route
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.tokens.issuers import Issuer
 from zeratul.service.tokens.jwks import ALGORITHMS
 

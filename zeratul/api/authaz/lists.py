@@ -12,7 +12,7 @@ from zeratul.api.authaz.streams import send
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
 from zeratul.api.responses import NDJSON, json_answer, stream
-from zeratul.errors import ZeratulError
+from zeratul.errors import UnknownNameError, ZeratulError
 from zeratul.service.ground.answers import Page
 
 if TYPE_CHECKING:
@@ -119,7 +119,10 @@ class ListHandlers:
         writer: RowWriter[Row],
     ) -> web.StreamResponse:
         """In another thread, unless that would take longer than the answer."""
-        answer = ask() if self._service.is_at_hand(page) else await self._work.run(ask)
+        try:
+            answer = ask() if self._service.is_at_hand(page) else await self._work.run(ask)
+        except UnknownNameError as error:
+            raise questions.named(error) from None
         if page.cursor and answer.next_cursor:
             # Whoever asked for a second page reads on: the next one is got ready while this one
             # is on its way.
@@ -146,7 +149,10 @@ class ListHandlers:
             return next(made), made
 
         # The first piece is made where the list is computed: short lists need no other turn.
-        first, others = await self._work.run(begun)
+        try:
+            first, others = await self._work.run(begun)
+        except UnknownNameError as error:
+            raise questions.named(error) from None
 
         async def pieces() -> AsyncIterator[bytes]:
             yield first

@@ -1,7 +1,8 @@
 """Subjects, resources, relationships and questions out of the contract's words.
 
 Whether a type or relation is declared and an id keeps the rules is the services' to say, with the
-schema at hand; here is refused only what this contract's own words get wrong.
+schema at hand; here is refused only what this contract's own words get wrong, and what the
+services say of names is put down to the word that was used (``action``, ``permission``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from zeratul.domain.relationship import (
     ObjectRef,
     Relationship,
     SubjectRef,
+    id_is_valid,
+    id_problem,
 )
 from zeratul.errors import MalformedError, ValidationError
 from zeratul.graph.answers import CheckQuestion
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zeratul.api.authaz.structures import CheckBody, CheckItem, RelationshipBody
+    from zeratul.errors import UnknownNameError
     from zeratul.service.ground.caller import Caller
     from zeratul.service.ground.columns import Candidates
 
@@ -35,7 +39,7 @@ def subject(user_id: str | None, text: str | None, *, prefix: str = "") -> Subje
 
     Raises:
         ValidationError: both or none of the two fields.
-        MalformedError: what is there does not parse.
+        MalformedError: what is there does not parse, or is no id.
     """
     if text is not None:
         if user_id is not None:
@@ -50,6 +54,9 @@ def subject(user_id: str | None, text: str | None, *, prefix: str = "") -> Subje
             field=prefix + "userId",
             help="for everyone send `subject` with `user:*`",
         )
+    problem = id_problem(user_id)
+    if problem:
+        raise MalformedError(problem, field=prefix + "userId")
     return SubjectRef(USER, user_id)
 
 
@@ -118,10 +125,16 @@ def relationship(body: RelationshipBody, *, prefix: str = "") -> Relationship:
         fields = {"resource": kind, "resourceId": identity, "relation": relation}
         missing = [name for name, value in fields.items() if value is None]
         raise ValidationError({prefix + name: ["is missing"] for name in missing})
-    if body.subject is None and body.user_id is not None and body.user_id != WILDCARD:
-        return Relationship(kind, identity, relation, USER, body.user_id, "", expires_at_ms)
-    who = subject(body.user_id, body.subject, prefix=prefix)
+    user_id = body.user_id
+    # Nearly every `userId` is one; what is wrong with another is said below.
+    if body.subject is None and user_id is not None and _is_user_id(user_id):
+        return Relationship(kind, identity, relation, USER, user_id, "", expires_at_ms)
+    who = subject(user_id, body.subject, prefix=prefix)
     return Relationship(kind, identity, relation, *who, expires_at_ms)
+
+
+def _is_user_id(text: str) -> bool:
+    return text != WILDCARD and id_is_valid(text)
 
 
 def candidates(bodies: Sequence[RelationshipBody]) -> Candidates | None:
@@ -183,6 +196,17 @@ def target(body: CheckBody | CheckItem, *, prefix: str = "") -> tuple[str, str]:
             {prefix + "permission": ["does not agree with `resource` and `action`"]}
         )
     return kind, relation
+
+
+# What the services look up by kind, and where this contract's callers said it.
+_FIELDS = {"type": "resource", "relation": "action"}
+
+
+def named(error: UnknownNameError) -> UnknownNameError:
+    """The error, put down to the field of a question; of a ``permission`` to that half of it."""
+    if error.field in (None, "relation"):
+        error.field = _FIELDS.get(error.kind)
+    return error
 
 
 def split_permission(text: str, *, field: str) -> tuple[str, str]:

@@ -16,13 +16,13 @@ from zeratul.api.authaz.structures import (
     RelationshipBody,
 )
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.queries import Query
 from zeratul.api.responses import json_answer, json_bytes
 from zeratul.api.work import idempotency
 from zeratul.domain.relationship import Relationship
 from zeratul.errors import InputError, LimitError, ValidationError, ZeratulError
+from zeratul.service.ground.decoding import Decoder
 from zeratul.service.ground.idempotency import Replay
 from zeratul.service.relationships.bulk import Draft
 from zeratul.service.relationships.relationship_answers import (
@@ -54,6 +54,7 @@ Answer = TypeVar("Answer")
 Item = Relationship | ZeratulError
 
 _RELATIONSHIP = Decoder(RelationshipBody)
+_ITEM = Decoder(RelationshipBody, what="the item")
 _FILTER = Decoder(FilterBody)
 _FAST_BULK = Decoder(FastBulkBody)
 _BULK = Decoder(BulkBody)
@@ -215,7 +216,7 @@ def _items(bodies: Sequence[RelationshipBody | msgspec.Raw]) -> list[Item]:
     items: list[Item] = []
     for each in bodies:
         try:
-            body = each if isinstance(each, RelationshipBody) else _RELATIONSHIP(each)
+            body = each if isinstance(each, RelationshipBody) else _ITEM(each)
             items.append(questions.relationship(body))
         except InputError as error:
             # Its fields are counted from the item; the service puts the item's place before them.

@@ -12,13 +12,13 @@ from zeratul.api.authaz.labels import IF_MATCH, PAGING, labelled, rendered, tagg
 from zeratul.api.authaz.reading import ZOOKIE_HEADER
 from zeratul.api.authaz.roles_bodies import RoleBody, RolePatchBody
 from zeratul.api.bodies import read_json
-from zeratul.api.decoding import Decoder
 from zeratul.api.keys import CALLER
 from zeratul.api.paths import path_text
 from zeratul.api.queries import Query
 from zeratul.api.responses import json_answer, no_content
 from zeratul.api.routes import Route
 from zeratul.api.work import idempotency
+from zeratul.service.ground.decoding import Decoder
 
 if TYPE_CHECKING:
     from aiohttp import web

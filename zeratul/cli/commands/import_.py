@@ -14,6 +14,7 @@ from zeratul.cli.console import NO, YES, answer, answer_json, note, print_error
 from zeratul.cli.options import json_option, target_options
 from zeratul.cli.progress import TransferBar
 from zeratul.cli.sources import Form, form_of, pieces
+from zeratul.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,11 +100,20 @@ def _show(counts: Json, *, dry_run: bool, one_file: bool) -> None:
         note("lines are counted through all files")
     doing = "would be " if dry_run else ""
     answer(
-        f"{counts['lines']:,} lines: {counts['created']:,} {doing}created, "
+        f"{counts['lines']:,} line{'s' if counts['lines'] != 1 else ''}: "
+        f"{counts['created']:,} {doing}created, "
         f"{counts['existing']:,} existing, {counts['rejected']:,} rejected"
     )
 
 
 def _reason(reject: Json) -> str:
     error = reject["error"]
-    return str(error.get("detail") or error) if isinstance(error, dict) else str(error)
+    if not isinstance(error, dict):
+        return str(error)
+    if error.get("code") == ValidationError.code:
+        # Its detail says no more than that there are several.
+        found = cast("dict[str, list[str]]", error.get("errors") or {})
+        said = [f"`{field}`: {each}" for field, messages in found.items() for each in messages]
+        if said:
+            return "; ".join(said)
+    return str(error.get("detail") or error)

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
+from zeratul.domain.relationship import (
+    WILDCARD,
+    ObjectRef,
+    Relationship,
+    SubjectRef,
+    id_problem,
+)
 from zeratul.errors import MalformedError
 from zeratul.service.ground.columns import candidates_of_texts
+from zeratul.service.ground.decoding import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +50,7 @@ class PlainLine(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=F
     expires_at: _Time | None = None
 
 
-_decode = msgspec.json.Decoder(Line).decode
+_decode = Decoder(Line, what="the line")
 decode_plain = msgspec.json.Decoder(PlainLine).decode
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What ``decode_plain`` raises for another form; bytes that are not UTF-8 come as the second."""
@@ -53,13 +60,10 @@ def decode(text: bytes) -> tuple[Relationship, PlainLine]:
     """The relationship of a line in whichever form, and the line in the plain form.
 
     Raises:
-        MalformedError: none of the forms, or a part that breaks the rules.
+        MalformedError: it is not JSON, or a part breaks the rules.
+        UnknownNameError, ValidationError: none of the forms.
     """
-    try:
-        line = _decode(text)
-    except UNDECODABLE as error:
-        message = str(error)
-        raise MalformedError(f"not a relationship: {message[:1].lower()}{message[1:]}") from error
+    line = _decode(text)
     found = _parts(line)
     plain = PlainLine(str(found.resource), found.relation, str(found.subject), line.expires_at)
     return _timed(found, line.expires_at), plain
@@ -115,6 +119,9 @@ def _parts(line: Line) -> Relationship:
             help="for everyone send `subject` with `user:*`",
         )
     if line.user_id is not None:
+        problem = id_problem(line.user_id)
+        if problem:
+            raise MalformedError(problem, field="userId")
         subject = SubjectRef("user", line.user_id)
     else:
         subject = SubjectRef.parse(_present(line.subject, "subject"), field="subject")

@@ -1,4 +1,4 @@
-"""Bodies as typed values: decoders made once, every complaint named by its field.
+"""JSON as typed values: decoders made once, every complaint named by its field.
 
 msgspec decodes and validates at C speed and stops at its first finding; what it says is put into
 our words and our error classes here, and nowhere else.
@@ -39,12 +39,13 @@ _TYPES = re.compile(r"`([a-z0-9]+(?: \| [a-z0-9]+)*)`")
 
 
 class Decoder(Generic[T]):
-    """Decodes one kind of body."""
+    """Decodes one kind of body, item or line; ``what`` is what complaints call it."""
 
-    __slots__ = ("_decode", "kind")
+    __slots__ = ("_decode", "kind", "what")
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[T], *, what: str = "the body") -> None:
         self.kind = kind
+        self.what = what
         self._decode = msgspec.json.Decoder(kind).decode
 
     def __call__(self, raw: bytes | msgspec.Raw, *, prefix: str = "") -> T:
@@ -62,26 +63,26 @@ class Decoder(Generic[T]):
         try:
             return self._decode(raw)
         except msgspec.ValidationError as error:
-            raise _translated(str(error), self.kind, prefix) from None
+            raise _translated(str(error), self, prefix) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _not_json(error, prefix) from None
+            raise _not_json(error, self.what, prefix) from None
         except RecursionError:
             raise MalformedError("the JSON is nested too deeply", field=_trim(prefix)) from None
 
 
-def _not_json(error: Exception, prefix: str) -> MalformedError:
+def _not_json(error: Exception, what: str, prefix: str) -> MalformedError:
     text = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
     text = text.removeprefix("JSON is malformed: ").strip()
-    return MalformedError(f"the body is not JSON: {text}", field=_trim(prefix))
+    return MalformedError(f"{what} is not JSON: {text}", field=_trim(prefix))
 
 
-def _translated(text: str, kind: type, prefix: str) -> InputError:
+def _translated(text: str, decoder: Decoder[Any], prefix: str) -> InputError:
     found = _AT.fullmatch(text)
     message, path = (found[1], found[2]) if found else (text, "")
     where = prefix + path.removeprefix(".")
     unknown = _UNKNOWN_FIELD.fullmatch(message)
     if unknown:
-        known = _fields_at(kind, path)
+        known = _fields_at(decoder.kind, path)
         return UnknownNameError("field", unknown[1], known, field=_join(where, unknown[1]))
     missing = _MISSING_FIELD.fullmatch(message)
     if missing:
@@ -89,7 +90,7 @@ def _translated(text: str, kind: type, prefix: str) -> InputError:
     message = _TYPES.sub(_in_words, message)
     message = message[:1].lower() + message[1:]
     if not _trim(where):
-        return MalformedError(f"the body: {message}")
+        return MalformedError(f"{decoder.what}: {message}")
     return ValidationError({_trim(where) or "": [message]})
 
 
