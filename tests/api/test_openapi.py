@@ -153,6 +153,7 @@ def test_pages_open_in_a_browser_with_the_key_as_password(root, path):
     refused = stranger.get(path)
     assert refused.status == 401
     assert refused.headers["WWW-Authenticate"].startswith("Basic ")
+    assert "the key as password" in refused.json["detail"]
     assert stranger.call("GET", path, headers=basic("wrong")).status == 401
     assert stranger.call("GET", path, headers={"Authorization": "Basic ???"}).status == 400
     opened = stranger.call("GET", path, headers=basic(root.key))

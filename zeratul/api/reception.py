@@ -143,7 +143,12 @@ class Reception:
             if secret is None and is_page:
                 secret = basic_password(headers.get(AUTHORIZATION))
             if secret is None:
-                raise UnauthenticatedError(f"no key: send one in the header `{KEY_HEADER}`")
+                raise UnauthenticatedError(
+                    f"no key: send one in the header `{KEY_HEADER}`",
+                    help="a browser asks for it: any user name, the key as password"
+                    if is_page
+                    else None,
+                )
             application = (
                 request.match_info["appId"]
                 if names_application

@@ -51,7 +51,7 @@ class Sample(NamedTuple):
         }
         for call, body in calls.items():
             answer(_curl(f"{url}/api/v1/authorization/{call}", self.key, body))
-        answer(f"\nEvery call: {url}/docs")
+        answer(f"\nEvery call: {url}/docs (any user name, the key as password)")
 
 
 def prepare(config: Config) -> Sample | None:
