@@ -34,6 +34,29 @@ def test_applications_are_listed_in_pages(root):
     assert seen == sorted(set(seen))
 
 
+def test_the_root_key_is_told_which_application_it_may_mean(root):
+    made = root.post("/api/v1/applications", {"name": "Shop of the house"}).json
+    for asked, meant in (("defalt", "default"), ("Shop%20of%20the%20house", made["id"])):
+        answer = root.get(f"/api/v1/applications/{asked}/model")
+        assert answer.status == 404
+        assert answer.json["detail"].endswith(f"; did you mean `{meant}`?")
+    within = root.within("Shop of the house").get("/api/v1/api-keys")
+    assert within.status == 404
+    assert f"did you mean `{made['id']}`?" in within.json["detail"]
+
+
+def test_no_other_key_is_told_of_applications(api, root):
+    made = api.post("/api/v1/api-keys", {"name": "k"}).json
+    key = Client(root.port, made["secret"])
+    for asked in ("default", "defalt"):
+        for answer in (
+            key.get(f"/api/v1/applications/{asked}/model"),
+            key.within(asked).get("/api/v1/api-keys"),
+        ):
+            assert answer.status == 404
+            assert answer.json["detail"] == f"there is no application `{asked}`"
+
+
 def test_a_deleted_application_is_gone_with_its_keys(api, root):
     app = named(api)
     name = root.get(f"{APPS}/{app}").json["name"]

@@ -33,8 +33,8 @@ from zeratul.service.ground.directory import (
     APPLICATION_NAME_KIND,
     DEFAULT_APPLICATION,
     SERVER,
+    name_id,
     no_application,
-    secret_digest,
 )
 from zeratul.service.ground.futures import resolved
 from zeratul.service.ground.labels import NAME_LENGTH_MAX
@@ -197,7 +197,7 @@ class Applications:
             found = _found(tx.snapshot, application_id)
             _require_confirmed(found, confirm)
             tx.delete_document(SERVER, APPLICATION_KIND, application_id)
-            tx.delete_document(SERVER, APPLICATION_NAME_KIND, _name_id(found.name))
+            tx.delete_document(SERVER, APPLICATION_NAME_KIND, name_id(found.name))
             tx.put_document(SERVER, _LEFT_KIND, str(found.number), b"{}")
             delete_settings(tx, found.number)
             self._sweep(tx)
@@ -240,8 +240,8 @@ class Applications:
 def _create(
     tx: WriteTransaction, application_id: str, name: str, tenancy_type: str
 ) -> Application:
-    name_id = _name_id(name)
-    if tx.snapshot.document(SERVER, APPLICATION_NAME_KIND, name_id) is not None:
+    named = name_id(name)
+    if tx.snapshot.document(SERVER, APPLICATION_NAME_KIND, named) is not None:
         raise AlreadyExistsError(f"there is an application called `{name}` already")
     number = tx.new_application()
     body = orjson.dumps(
@@ -254,13 +254,9 @@ def _create(
         }
     )
     tx.put_document(SERVER, APPLICATION_KIND, application_id, body)
-    tx.put_document(SERVER, APPLICATION_NAME_KIND, name_id, application_id.encode())
+    tx.put_document(SERVER, APPLICATION_NAME_KIND, named, application_id.encode())
     tx.intern_slots(number, slot_names(empty_schema()))
     return _application(body)
-
-
-def _name_id(name: str) -> str:
-    return secret_digest(name).hex()  # Document ids are short; names need not be.
 
 
 def _found(snapshot: Snapshot, application_id: str) -> Application:

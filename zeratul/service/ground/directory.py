@@ -24,7 +24,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from zeratul.domain.relationship import id_is_valid
-from zeratul.errors import NotFoundError, UnauthenticatedError
+from zeratul.errors import (
+    SUGGESTION_NAMES_MAX,
+    NotFoundError,
+    UnauthenticatedError,
+    nearest,
+)
 from zeratul.service.ground.caller import KnownKey
 
 if TYPE_CHECKING:
@@ -129,10 +134,11 @@ class Directory:
             raise no_application(caller.application_id)
 
     def application(self, application_id: str) -> int:
-        """The number of an application.
+        """The number of an application, for a caller that acts in any.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: there is none of this id; names the one that may be meant, which only
+                such a caller may be told.
         """
         self._engine.follow()
         number = self._applications.get(application_id)
@@ -141,8 +147,8 @@ class Directory:
         generation = self._generation
         with self._engine.store.snapshot() as snapshot:
             number = application_number(application_id, snapshot)
-        if number is None:
-            raise no_application(application_id)
+            if number is None:
+                raise no_application(application_id, _meant(application_id, snapshot))
         with self._lock:
             if generation == self._generation:
                 if len(self._applications) >= KNOWN_MAX:
@@ -171,9 +177,27 @@ class Directory:
             del self._keys[known.digest]
 
 
-def no_application(application_id: str) -> NotFoundError:
+def no_application(application_id: str, meant: str | None = None) -> NotFoundError:
     """The one answer for an application that is absent, gone, or another key's."""
-    return NotFoundError(f"there is no application `{application_id[:128]}`")
+    return NotFoundError(
+        f"there is no application `{application_id[:128]}`",
+        help=None if meant is None else f"did you mean `{meant}`?",
+    )
+
+
+def name_id(name: str) -> str:
+    """The id of the document that says which application has a name."""
+    return secret_digest(name).hex()  # Document ids are short; names need not be.
+
+
+def _meant(application_id: str, snapshot: Snapshot) -> str | None:
+    """The id of the application that is called so, or whose id is nearest."""
+    if id_is_valid(application_id):
+        called_so = snapshot.document(SERVER, APPLICATION_NAME_KIND, name_id(application_id))
+        if called_so is not None:
+            return called_so.decode()
+    ids = snapshot.documents(SERVER, APPLICATION_KIND, limit=SUGGESTION_NAMES_MAX)
+    return nearest(application_id, (each for each, _ in ids))
 
 
 def application_number(application_id: str, snapshot: Snapshot) -> int | None:
