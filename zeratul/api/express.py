@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from zeratul.service.ground.decisions import Decisions
     from zeratul.service.keys.keys import Keys
 
+    # Number in the metrics, and what answers.
+    ExpressRoute = tuple[int, ExpressHandler]
+
 # LIMIT: head and body of a request that is answered here; larger ones come in pieces anyway.
 EXPRESS_BYTES_MAX = 16 * 1024
 # Its presence alone makes a request unusual.
@@ -63,7 +66,7 @@ class Express:
             keys, decisions, metrics, ids: shared with the ordinary way.
             limits: of the body.
         """
-        self._routes: dict[tuple[str, str], tuple[int, ExpressHandler]] = {
+        self._routes: dict[tuple[str, str], ExpressRoute] = {
             (route.method, route.path): (number, route.express)
             for number, route in enumerate(table)
             if route.express is not None
@@ -74,25 +77,30 @@ class Express:
         self._ids = ids
         self._body_bytes_max = limits.small_body_bytes_max
 
-    def takes(self, message: RawRequestMessage) -> bool:
-        """Whether the request is one of those that are answered here, judged by its head."""
-        if (message.method, message.path) not in self._routes:
-            return False
+    def route(self, message: RawRequestMessage) -> ExpressRoute | None:
+        """The route of a request that is answered here, judged by its head; else None."""
+        found = self._routes.get((message.method, message.path))
+        if found is None:
+            return None
         headers = message.headers
-        return (
+        is_usual = (
             message.version == HttpVersion11
             and not message.should_close
             and not message.upgrade
             and headers.get(CONTENT_TYPE) == JSON
             and not any(name in headers for name in _UNUSUAL)
         )
+        return found if is_usual else None
 
-    def answer(self, message: RawRequestMessage, raw: bytes, peer: str) -> bytes | None:
+    def answer(
+        self, route: ExpressRoute, message: RawRequestMessage, raw: bytes, peer: str
+    ) -> bytes | None:
         """Head and body of a 200; None for any other answer.
 
         Args:
-            message: one that ``takes`` took.
-            raw: its whole body.
+            route: what ``route`` found for the message.
+            message: the head of the request.
+            raw: the whole body.
             peer: the address it came from.
         """
         started = perf_counter()
@@ -100,7 +108,7 @@ class Express:
         secret = headers.get(KEY_HEADER)
         if secret is None or len(raw) > self._body_bytes_max:
             return None
-        number, handler = self._routes[message.method, message.path]
+        number, handler = route
         application = headers.get(APPLICATION_HEADER)
         request_id = self._ids.of(headers.get(REQUEST_ID_HEADER))
         try:

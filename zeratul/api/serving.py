@@ -149,8 +149,10 @@ class _ExpressConnection(_Connection):
         if (
             not isinstance(message, RawRequestMessage)  # else an error that aiohttp met
             or payload is EMPTY_PAYLOAD
-            or not self._express.takes(message)
         ):
+            return False
+        route = self._express.route(message)
+        if route is None:
             return False
         peer = self.peername
         if not isinstance(peer, tuple):  # another process of this server tells the address itself
@@ -162,7 +164,7 @@ class _ExpressConnection(_Connection):
         # Looked at, not taken: the ordinary way may have to read it after all, and taking it
         # would make the connection read on from inside this event.
         raw = b"".join(payload._buffer)  # noqa: SLF001 - aiohttp has no other way to look
-        answer = self._express.answer(message, raw, peer[0])
+        answer = self._express.answer(route, message, raw, peer[0])
         transport, parser = self.transport, self._parser
         if answer is None or transport is None or parser is None:
             return False
