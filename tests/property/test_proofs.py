@@ -153,6 +153,39 @@ def test_the_least_proof_of_a_direct_member_is_one_relationship(
     assert builders.rel("document:d#viewer@user:v") in no.suggestions
 
 
+def test_what_opens_everything_is_suggested_only_where_less_does_not_do(
+    installation: Installation,
+) -> None:
+    model = builders.model(
+        {
+            "user": {},
+            "document": {
+                "owner": "[user]",
+                "editor": "[user] or owner",
+                "viewer": "[user] or editor",
+                "banned": "[user]",
+                "seen": "viewer but not banned",
+                "own": "[user] or owner",
+                "kept": "owner",
+            },
+        }
+    )
+    application = installation.create(model, [])
+    asked = {
+        "viewer": ["viewer", "editor"],
+        "seen": ["viewer", "editor"],
+        "own": ["own"],
+        "owner": ["owner"],
+        "kept": ["owner"],
+    }
+    told = installation.ask(
+        application,
+        [("explain", (builders.question(f"document:d#{name}@user:u"),)) for name in asked],
+    )
+    suggested = [[row.relation for row in each.suggestions] for each in told]
+    assert dict(zip(asked, suggested, strict=True)) == asked
+
+
 def _nodes(root: TraceNode) -> Iterator[TraceNode]:
     stack = [root]
     while stack:

@@ -19,7 +19,7 @@ from zeratul.graph.requests import Budget
 from zeratul.graph.trace import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeVar
 
     from zeratul.dispatch.explaining_roles import RolesExplained
@@ -134,8 +134,12 @@ def _suggestions(
     source: Overlay,
     holds: Callable[[Overlay], bool],
 ) -> list[Row]:
-    """Single rows on the resource itself that turn the no, the one that opens least first."""
-    candidates = _candidates(plan, subject, slot)
+    """Single rows on the resource itself that turn the no, the one that opens least first.
+
+    Without the one that opens all that the others open, an owner's: less is enough.
+    """
+    opens = _opened(plan, _candidates(plan, subject, slot))
+    candidates = sorted(opens, key=lambda stored: (len(opens[stored]), stored))
     found: list[Row] = []
     for stored in candidates[:SUGGESTIONS_TRIED_MAX]:
         row = (node, stored, subject.slot, subject.node)
@@ -149,11 +153,14 @@ def _suggestions(
             found.append(row)
             if len(found) == SUGGESTIONS_SHOWN_MAX:
                 break
-    return found
+    if not found:
+        return []
+    everything = set[int]().union(*(opens[stored] for _, stored, _, _ in found))
+    return [row for row in found if opens[row[1]] != everything] or found[:1]
 
 
-def _candidates(plan: Plan, subject: Subject, slot: int) -> list[int]:
-    """Stored slots of the resource's type that take the subject, by how much they open."""
+def _candidates(plan: Plan, subject: Subject, slot: int) -> set[int]:
+    """Stored slots of the resource's type that take the subject."""
     wanted: set[int] = set()
     seen: set[int] = set()
     stack = [slot]
@@ -165,25 +172,28 @@ def _candidates(plan: Plan, subject: Subject, slot: int) -> list[int]:
         for part in plan.bodies[here].bodies():
             wanted.update(part.plain.get(subject.slot, ()))
             stack.extend(part.calls)
-    return sorted(wanted, key=lambda stored: (_opens(plan, stored), stored))
+    return wanted
 
 
-def _opens(plan: Plan, stored: int) -> int:
-    """How many relations and permissions rest on a stored slot."""
-    opened = {stored}
-    grown = True
-    while grown:
-        grown = False
-        for slot, body in plan.bodies.items():
-            if slot in opened:
-                continue
-            if any(
-                stored in part.direct or not opened.isdisjoint(part.calls)
-                for part in body.bodies()
-            ) or any(target in opened for _, _, target in body.arrows):
-                opened.add(slot)
-                grown = True
-    return len(opened)
+def _opened(plan: Plan, candidates: Iterable[int]) -> dict[int, set[int]]:
+    """Of each stored slot, the relations and permissions that rest on it."""
+    reading: dict[int, list[int]] = {}
+    asking: dict[int, list[int]] = {}
+    for slot, body in plan.bodies.items():
+        for part in body.bodies():
+            for stored in part.direct:
+                reading.setdefault(stored, []).append(slot)
+            for below in (*part.calls, *(target for _, _, target in part.arrows)):
+                asking.setdefault(below, []).append(slot)
+    opened: dict[int, set[int]] = {}
+    for stored in candidates:
+        found = opened[stored] = {stored, *reading.get(stored, ())}
+        stack = list(found)
+        while stack:
+            new = set(asking.get(stack.pop(), ())) - found
+            found |= new
+            stack.extend(new)
+    return opened
 
 
 def _named(root: Step, naming: Naming) -> TraceNode:
