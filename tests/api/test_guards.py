@@ -234,7 +234,7 @@ TABLE: dict[str, Guard] = {
 }
 # Pages about the server: any living key opens them, a user's token does not.
 PAGES = {"GET /metrics", "GET /openapi.json", "GET /docs", "GET /docs/{file}"}
-OPEN = {"GET /healthz", "GET /readyz"}
+OPEN = {f"{method} {path}" for path in ("/healthz", "/readyz") for method in ("GET", "HEAD")}
 
 ALL = [pytest.param(name, id=name) for name in TABLE]
 WRITES = [pytest.param(name, id=name) for name, guard in TABLE.items() if guard.event]

@@ -72,6 +72,8 @@ def test_nothing_answers_without_a_key_except_health(root, method, path):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_needs_no_key(root, path):
     assert Client(root.port, None).get(path).status == 200
+    head = Client(root.port, None).call("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
 
 
 @pytest.mark.parametrize(("method", "path", "body", "permission"), GUARDED)

@@ -23,7 +23,7 @@ from zeratul.api.work import Work
 from zeratul.domain.limits import Limits
 
 DOCUMENT = msgspec.json.decode(openapi_document())
-METHODS = {"get", "put", "post", "patch", "delete"}
+METHODS = {"get", "head", "put", "post", "patch", "delete"}
 BODIES = {
     "RelationshipWrite": structures.RelationshipBody,
     "RelationshipFilter": structures.FilterBody,

@@ -33,8 +33,11 @@ class PageHandlers:
     def routes(self) -> list[Route]:
         """The table of these pages."""
         return [
+            # Some balancers ask with HEAD.
             Route("GET", "/healthz", self.health, entrance="open"),
+            Route("HEAD", "/healthz", self.health, entrance="open"),
             Route("GET", "/readyz", self.ready, entrance="open"),
+            Route("HEAD", "/readyz", self.ready, entrance="open"),
             Route("GET", "/metrics", self.metrics, entrance="page"),
             Route("GET", "/openapi.json", self.openapi, entrance="page"),
             Route("GET", "/docs", self.docs, entrance="page"),
