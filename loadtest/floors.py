@@ -185,11 +185,6 @@ class RawTables:
                     b"".join([NAME_LINE % name[NAME_HEAD:] for name in names])
         return found, time.perf_counter() - started
 
-    def bytes_used(self) -> int:
-        """Pages of all tables."""
-        with self._environment.begin() as transaction:
-            return sum(_pages(transaction.stat(table)) for table in (*self._tables, self._names))
-
 
 def _pages(statistics: dict[str, int]) -> int:
     pages = ("branch_pages", "leaf_pages", "overflow_pages")

@@ -216,11 +216,6 @@ class Sharing(Shape):
         yield from self._scaffold()
         yield from self.documents_between(0, self.documents)
 
-    @property
-    def scaffold_size(self) -> int:
-        """How many relationships come before the first document."""
-        return self.size - self.documents * self.ROWS_PER_DOCUMENT
-
     def _scaffold(self) -> Iterator[Triple]:
         for group in range(1, self.groups):
             above = (group - 1) // self.GROUP_FAN

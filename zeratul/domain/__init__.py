@@ -1,1 +1,1 @@
-"""Values: relationships, rewrites, schemas, revisions, zookies, limits. No I/O, no clock."""
+"""Values: relationships, rewrites, schemas, zookies, limits. No I/O, no clock."""
