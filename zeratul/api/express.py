@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     # Number in the metrics, and what answers.
     ExpressRoute = tuple[int, ExpressHandler]
 
-# LIMIT: head and body of a request that is answered here; larger ones come in pieces anyway.
+# LIMIT: what one read may bring of a request that is answered here; more comes in pieces anyway.
 EXPRESS_BYTES_MAX = 16 * 1024
 # Its presence alone makes a request unusual.
 _UNUSUAL = (AUTHORIZATION, CONTENT_ENCODING, EXPECT)
