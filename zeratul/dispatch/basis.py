@@ -4,7 +4,8 @@ Theory of operation: the outcome of an evaluation is a function of what it was a
 answer stands while all of that does. An evaluation says itself what it asks for; noted of it are
 
 - the resources whose rows it read: a committed row touches the resource that it is of;
-- the subject whose closure it used: a closure stands while its memo does (``dispatch.memos``);
+- the subject whose closure it used: a closure stands while its memo does (``dispatch.memos``), a
+  wide one only while a wide memo does: a narrow one in its place knows less of commits;
 - roles and policies, names of grants, the schema: documents, whatever of the application changes.
 
 Whatever else is asked for (scopes by their names, rows from the subject's side) leaves the answer
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 Basis = tuple[int, ...]
-"""Node and slot of the subject whose closure was used, or ``NOBODY``; then nodes of resources."""
+"""Node and slot of the subject whose closure was used, and 1 if it was wide, or ``NOBODY``; then
+nodes of resources."""
 
-NOBODY = (-1, -1)
+NOBODY = (-1, -1, 0)
 
 CHANGE = np.dtype(CHANGE_FIELDS)
 CHANGE_ROW = struct.Struct(">BIIIIB")
@@ -66,20 +68,27 @@ _OF_DOCUMENTS = frozenset({WALKED, CARRYING, GRANTS})
 
 
 def noting(evaluation: Evaluation[Answer], requests: list[Request]) -> Evaluation[Answer]:
-    """The evaluation, whose first requests are noted on their way; one more than count at most."""
+    """The evaluation, whose first requests are noted; one more than count at most.
+
+    Of a closure is noted whether it is wide, not whether it had to be answered.
+    """
     try:
         request = next(evaluation)
         while True:
+            answers = yield request
             if len(requests) <= ROUNDS_MAX:
+                kind, keys = request
+                if kind == CLOSURE:
+                    request = (kind, (keys[0], answers is not None and answers.wide))
                 requests.append(request)
-            request = evaluation.send((yield request))
+            request = evaluation.send(answers)
     except StopIteration as stop:
         answer: Answer = stop.value
         return answer
 
 
 def basis_of(requests: Sequence[Request]) -> Basis | None:
-    """What rests on the answers to these requests; None if that cannot be told, or is much."""
+    """What answers to these requests rest on, as ``noting`` has them; None if untold, or much."""
     if len(requests) > ROUNDS_MAX:
         return None
     subject = NOBODY
@@ -90,10 +99,10 @@ def basis_of(requests: Sequence[Request]) -> Basis | None:
                 return None
             resources.update([key[0] for key in keys])
         elif kind == CLOSURE:
-            node, slot, *_ = keys[0]
-            if subject not in (NOBODY, (node, slot)):
+            (node, slot, *_), wide = keys
+            if subject != NOBODY and subject[:2] != (node, slot):
                 return None
-            subject = (node, slot)
+            subject = (node, slot, max(subject[2], int(wide)))
         elif kind not in _OF_DOCUMENTS:
             return None
     return (*subject, *resources) if len(resources) <= RESOURCES_MAX else None
@@ -138,4 +147,4 @@ class Touched:
         if self._all > revision or self._documents.get(application, 0) > revision:
             return True
         places = self._places
-        return any(places[node % PLACES] > revision for node in basis[2:])
+        return any(places[node % PLACES] > revision for node in basis[3:])

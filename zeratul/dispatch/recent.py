@@ -137,13 +137,19 @@ class RecentAnswers:
         memos = self._memos
         if memos.touched.since(application, basis, given_at):
             return False
-        subject = (basis[0], basis[1])
+        node, slot, wide = subject = basis[:3]
         if subject == NOBODY:
             return True
-        memo = memos.get(table, subject, revision, now_ms)
+        memo = memos.get(table, (node, slot), revision, now_ms)
         # A memo that was there then and is true now was true all the while. One that ends at some
-        # time is not what the answer was made with.
-        return memo is not None and memo.first <= given_at and memo.expires_ms is None
+        # time is not what the answer was made with. Nor is a narrow one in a wide one's place,
+        # made anew at the same revision: it goes on when folders that it does not hold change.
+        return (
+            memo is not None
+            and memo.first <= given_at
+            and memo.expires_ms is None
+            and (memo.closure.wide or not wide)
+        )
 
     def put(
         self,

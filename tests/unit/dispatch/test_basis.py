@@ -10,7 +10,10 @@ import pytest
 from tests.builders import model, question
 from zeratul.dispatch import basis
 from zeratul.dispatch.basis import KEYS_MAX, NOBODY, RESOURCES_MAX, ROUNDS_MAX, Touched, basis_of
+from zeratul.dispatch.engine import Engine
 from zeratul.dispatch.memos import Memos
+from zeratul.dispatch.naming import Naming
+from zeratul.domain.limits import Limits
 from zeratul.domain.membership import Membership
 from zeratul.domain.relationship import Relationship
 from zeratul.graph.requests import (
@@ -131,6 +134,46 @@ def test_a_document_ends_all_answers_of_its_application(organisation: tuple[Door
         assert view.check(ANN) is Membership.NOT_MEMBER
 
 
+def test_a_narrow_closure_does_not_speak_for_a_wide_one(organisation: tuple[Door, Door]) -> None:
+    """It may come in its place at the same revision, when memory is short: it holds no folders."""
+    first, second = organisation
+    first.write("document:d#parent@folder:inner")
+    for number in range(10):
+        first.write(f"group:team{number}#member@user:other{number}")
+    application = first.caller.application
+    engine = Engine(first.services.store, Limits(memo_bytes_max=2_500))
+    asked = question("document:d#viewer@user:ann")
+
+    def ask(*texts: str) -> list[Membership]:
+        found = []
+        for text in texts:
+            with engine.view(application) as view:
+                found.append(view.check(question(text)))
+        return found
+
+    def is_wide() -> bool:
+        with engine.view(application) as view:
+            naming = Naming(view.snapshot, view._state)
+            node, slot, _, _ = naming.subject(asked.subject)
+            table = view._state.table
+            memo = engine.memos.get(table, (node, slot), view.revision, view.snapshot.now_ms)
+            assert memo is not None
+            assert memo.first == view.revision
+            return memo.closure.wide
+
+    ask(*(f"document:{name}#viewer@user:ann" for name in ("a", "a2", "a3")))
+    ask(*(f"folder:{name}#viewer@user:ann" for name in ("inner", "inner2", "outer")))
+    assert ask("document:d#viewer@user:ann") == [Membership.MEMBER]
+    assert is_wide()
+    ask(*(f"document:d#viewer@user:other{number}" for number in range(10)))
+    ask("document:b#viewer@user:ann")
+    assert not is_wide()
+    second.delete("folder:inner#parent@folder:outer")
+    engine.follow()
+    assert engine.recall(application, asked) is None
+    assert ask("document:d#viewer@user:ann") == [Membership.NOT_MEMBER]
+
+
 def test_what_changed_too_long_ago_to_be_known_ends_all(organisation: tuple[Door, Door]) -> None:
     """History is collected while this process asks nothing."""
     first, second = organisation
@@ -193,8 +236,9 @@ def test_the_basis_of_much_is_not_kept() -> None:
     assert basis_of([(HAS, [key, (5, *key[1:])])]) == (*NOBODY, 1, 5)
     assert basis_of([]) == NOBODY
     subject = Subject(7, 8)
-    assert basis_of([(CLOSURE, (subject, False)), (MEETS, [key])]) == (7, 8, 1)
-    assert basis_of([(CLOSURE, (subject, False)), (CLOSURE, (subject, True))]) == (7, 8)
+    assert basis_of([(CLOSURE, (subject, False)), (MEETS, [key])]) == (7, 8, 0, 1)
+    assert basis_of([(CLOSURE, (subject, False)), (CLOSURE, (subject, True))]) == (7, 8, 1)
+    assert basis_of([(CLOSURE, (subject, True)), (CLOSURE, (subject, False))]) == (7, 8, 1)
     assert basis_of([(CLOSURE, (subject, False)), (CLOSURE, (Subject(9, 8), True))]) is None
     for kind in (RESOURCES, SUBJECTS_OF_ALL, RESOURCES_OF_ALL, SCOPES, GRANTS_ON, CLOSURES):
         assert basis_of([(HAS, [key]), (kind, [key])]) is None
