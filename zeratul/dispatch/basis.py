@@ -139,12 +139,13 @@ class Touched:
 
     def note_all(self, revision: int) -> None:
         """Up to a revision anything may have been touched."""
-        self._all = revision
+        self._all = revision  # before, not after: other threads are reading both
         self._documents = {}
 
     def since(self, application: int, basis: Basis, revision: int) -> bool:
         """Whether a resource of the basis, or a document, was touched after a revision."""
-        if self._all > revision or self._documents.get(application, 0) > revision:
+        # In this order: ``note_all`` sets the one before it empties the other.
+        if self._documents.get(application, 0) > revision or self._all > revision:
             return True
         places = self._places
         return any(places[node % PLACES] > revision for node in basis[3:])

@@ -230,6 +230,20 @@ def test_of_very_many_applications_none_is_told_from_another(
     assert not any(touched.since(each, NOBODY, 3) for each in (1, 2, 3, 4))
 
 
+def test_documents_are_not_lost_between_two_looks() -> None:
+    """Another thread may end all answers while one reads what was touched."""
+
+    class Meanwhile(int):
+        def __gt__(self, other: int) -> bool:
+            touched.note_all(9)
+            return int(self) > other
+
+    touched = Touched()
+    touched.note(ChangeSet(3, b"", [(1, "model", "current")]))
+    touched._all = Meanwhile(0)
+    assert touched.since(1, NOBODY, 2)
+
+
 def test_the_basis_of_much_is_not_kept() -> None:
     """Nor of what no commit touches by the resource it is of."""
     key = (1, 2, 3, 4)
