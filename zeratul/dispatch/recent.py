@@ -142,8 +142,8 @@ class RecentAnswers:
             return True
         memo = memos.get(table, (node, slot), revision, now_ms)
         # A memo that was there then and is true now was true all the while. One that ends at some
-        # time is not what the answer was made with. Nor is a narrow one in a wide one's place,
-        # made anew at the same revision: it goes on when folders that it does not hold change.
+        # time is not what the answer was made with. Nor is a narrow one where a wide one was not
+        # kept, or was made anew: it goes on when folders that it does not hold change.
         return (
             memo is not None
             and memo.first <= given_at

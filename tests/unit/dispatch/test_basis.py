@@ -174,6 +174,27 @@ def test_a_narrow_closure_does_not_speak_for_a_wide_one(organisation: tuple[Door
     assert ask("document:d#viewer@user:ann") == [Membership.NOT_MEMBER]
 
 
+def test_a_view_that_widens_late_leaves_nothing_to_the_narrow_closure(
+    organisation: tuple[Door, Door],
+) -> None:
+    """What it makes is not kept any more, and the narrow one goes on when folders change."""
+    first, second = organisation
+    first.write("document:d#parent@folder:inner")
+    application = first.caller.application
+    engine = Engine(first.services.store, Limits())
+    asked = question("document:d#viewer@user:ann")
+    with engine.view(application) as view:
+        for name in ("a", "b"):
+            view.check(question(f"document:{name}#viewer@user:ann"))
+    with engine.view(application) as late:
+        second.delete("folder:inner#parent@folder:outer")
+        engine.follow()
+        assert late.check(asked) is Membership.MEMBER
+    assert engine.recall(application, asked) is None
+    with engine.view(application) as view:
+        assert view.check(asked) is Membership.NOT_MEMBER
+
+
 def test_what_changed_too_long_ago_to_be_known_ends_all(organisation: tuple[Door, Door]) -> None:
     """History is collected while this process asks nothing."""
     first, second = organisation
