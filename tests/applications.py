@@ -173,9 +173,9 @@ class Installation:
         self.release()
         self.store.close()
 
-    def forget(self) -> None:
-        """Start over without any memo or compiled schema."""
-        self.engine = Engine(self.store, Limits())
+    def forget(self, memo_bytes_max: int = Limits().memo_bytes_max) -> None:
+        """Start over without any memo or compiled schema, with so much room for memos."""
+        self.engine = Engine(self.store, Limits(memo_bytes_max=memo_bytes_max))
 
     def create(self, model: dict[str, Any], relationships: Sequence[Relationship] = ()) -> int:
         """A new application with a model and relationships; its number."""

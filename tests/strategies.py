@@ -19,6 +19,7 @@ import orjson
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from zeratul.domain.limits import Limits
 from zeratul.domain.relationship import WILDCARD, ObjectRef, Relationship, SubjectRef
 from zeratul.domain.rewrite import Exclusion, Intersection
 from zeratul.domain.schema import walk
@@ -42,6 +43,8 @@ NOW_MS = 4_000_000_000_000
 
 EXPIRIES = (NOW_MS - 1_000, NOW_MS, NOW_MS + 1, NOW_MS + 1_000)
 RELATIONSHIPS_MAX = 16
+# Room for memos: for all, or for a handful.
+MEMO_BYTES = st.sampled_from([Limits().memo_bytes_max, 1_200, 800])
 _OTHER_TYPES = ("group", "folder", "document")
 _RELATIONS = ("a", "b", "c", "d")
 _STRATA_MAX = 2

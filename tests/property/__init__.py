@@ -9,6 +9,7 @@ test_proofs.py        a proof alone gives the same yes, none of it can be missed
                       turns a no
 test_stateful.py      all of it while two processes write, expire, change the model and read
                       past revisions
+test_late_views.py    what a view derives after commits have overtaken it ends with it
 test_truth_tables.py  every small rewrite over every combination of leaves (exhaustive)
 test_sample_stores.py, test_github_org.py
                       known answers of other people's models and of a real organisation

@@ -43,7 +43,7 @@ from tests.property.role_worlds import (
     worlds,
 )
 from tests.reference.roles import Assignment, Role, RoleReference, Rules
-from tests.strategies import EXPIRIES, NOW_MS
+from tests.strategies import EXPIRIES, MEMO_BYTES, NOW_MS
 from zeratul.domain.catalog import Catalog, CatalogResource
 from zeratul.domain.relationship import ObjectRef, Relationship, SubjectRef
 from zeratul.errors import InputError
@@ -188,10 +188,10 @@ class Machine(RuleBasedStateMachine):
         self.now_ms = now_ms
         self._watch(reader)
 
-    @rule(process=PROCESSES)
-    def start_afresh(self, process: str) -> None:
-        """A process forgets everything."""
-        self.processes[process].forget()
+    @rule(process=PROCESSES, room=MEMO_BYTES)
+    def start_afresh(self, process: str, room: int) -> None:
+        """A process forgets everything; it may have room for few memos."""
+        self.processes[process].forget(room)
 
     @rule(process=PROCESSES)
     def collect(self, process: str) -> None:

@@ -185,10 +185,10 @@ class Machine(RuleBasedStateMachine):
         self.history.append(Point(revision, dict(self.rows)))
         self._watch(reader)
 
-    @rule(process=PROCESSES)
-    def start_afresh(self, process: str) -> None:
-        """A process forgets every memo and every compiled model."""
-        self.processes[process].forget()
+    @rule(process=PROCESSES, room=strategies.MEMO_BYTES)
+    def start_afresh(self, process: str, room: int) -> None:
+        """A process forgets every memo and every compiled model; it may have room for few."""
+        self.processes[process].forget(room)
 
     @rule(process=PROCESSES)
     def collect(self, process: str) -> None:
@@ -283,9 +283,9 @@ def _watched(schema: Schema) -> list[Probe]:
     ]
     return [
         ("check", (CheckQuestion(subject, ObjectRef(type_name, resource_id), relation),))
-        for subject in subjects
         for type_name, relation in strategies.goals(schema)
         for resource_id in strategies.IDS[:2]
+        for subject in subjects
     ]
 
 

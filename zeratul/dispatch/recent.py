@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from zeratul.dispatch.memos import Memos, MemoTable
     from zeratul.graph.answers import CheckQuestion
 
-# LIMIT: answers of a process, some 700 bytes each with ids of ten characters: 45 MB.
+# LIMIT: answers of a process, some 700 bytes each with ids of ten characters: 45 MB; 110 MB where
+# each rests on as many resources as it may.
 ANSWERS_MAX = 65_536
 # LIMIT: both ids of a question together; longer ones are rare and would need more room than that.
 IDS_LENGTH_MAX = 128
