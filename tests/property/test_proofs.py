@@ -168,19 +168,31 @@ def test_what_opens_everything_is_suggested_only_where_less_does_not_do(
                 "own": "[user] or owner",
                 "kept": "owner",
             },
+            # Names that are granted, and permissions that rest on them.
+            "room": {
+                "owner": "[user]",
+                "guest": "[user]",
+                "steward": "[user]",
+                "can_enter": "owner or guest or steward",
+                "can_clean": "owner or steward",
+                "can_sell": "owner",
+            },
         }
     )
     application = installation.create(model, [])
     asked = {
-        "viewer": ["viewer", "editor"],
-        "seen": ["viewer", "editor"],
-        "own": ["own"],
-        "owner": ["owner"],
-        "kept": ["owner"],
+        "document:d#viewer": ["viewer", "editor"],
+        "document:d#seen": ["viewer", "editor"],
+        "document:d#own": ["own"],
+        "document:d#owner": ["owner"],
+        "document:d#kept": ["owner"],
+        "room:r#can_enter": ["guest", "steward"],
+        "room:r#can_clean": ["steward"],
+        "room:r#can_sell": ["owner"],
     }
     told = installation.ask(
         application,
-        [("explain", (builders.question(f"document:d#{name}@user:u"),)) for name in asked],
+        [("explain", (builders.question(f"{name}@user:u"),)) for name in asked],
     )
     suggested = [[row.relation for row in each.suggestions] for each in told]
     assert dict(zip(asked, suggested, strict=True)) == asked

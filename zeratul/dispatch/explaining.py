@@ -19,7 +19,7 @@ from zeratul.graph.requests import Budget
 from zeratul.graph.trace import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from zeratul.dispatch.explaining_roles import RolesExplained
@@ -153,10 +153,8 @@ def _suggestions(
             found.append(row)
             if len(found) == SUGGESTIONS_SHOWN_MAX:
                 break
-    if not found:
-        return []
-    everything = set[int]().union(*(opens[stored] for _, stored, _, _ in found))
-    return [row for row in found if opens[row[1]] != everything] or found[:1]
+    opened = {stored: opens[stored] for _, stored, _, _ in found}
+    return [row for row in found if not _opens_all(row[1], opened)]
 
 
 def _candidates(plan: Plan, subject: Subject, slot: int) -> set[int]:
@@ -194,6 +192,14 @@ def _opened(plan: Plan, candidates: Iterable[int]) -> dict[int, set[int]]:
             found |= new
             stack.extend(new)
     return opened
+
+
+def _opens_all(stored: int, opened: Mapping[int, set[int]]) -> bool:
+    """Whether it opens whatever any of these does, but for their own names, and some open less."""
+    sizes = [len(each) for each in opened.values()]
+    return min(sizes) < max(sizes) == len(opened[stored]) and all(
+        below - {other} <= opened[stored] for other, below in opened.items()
+    )
 
 
 def _named(root: Step, naming: Naming) -> TraceNode:
