@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.conftest import SAMPLE
+from zeratul.cli import demo
+from zeratul.config import Config
 
 READING = ("user:david", "document:vacation-policy", "can_read")
 
@@ -214,3 +216,16 @@ def test_a_busy_port_is_named_and_the_fresh_root_key_is_not_lost(tmp_path):
     assert done.returncode == 2
     assert "cannot listen" in done.stderr
     assert "root key, shown this once: zrt_" in done.stdout
+
+
+@pytest.mark.parametrize("given", [None, "a-root-key-of-somebody-s-own-making"])
+def test_the_demo_shows_no_key_that_was_not_made_for_it(tmp_path, capsys, given):
+    """Nor at its second start, when it can not know the first one's any more."""
+    config = Config(data=tmp_path / "data", root_key=given)
+    for start in ("first", "second"):
+        demo.prepare(config).show("http://127.0.0.1:1")
+        said = capsys.readouterr().out
+        assert str(given) not in said
+        assert ("root key, shown this once" in said) == (given is None and start == "first")
+        assert ("export ZERATUL_KEY=" in said) == ('-H "X-API-Key: $ZERATUL_KEY"' in said)
+        assert ("export ZERATUL_KEY=" in said) != ("root key, shown this once" in said)

@@ -30,7 +30,12 @@ DENIED = CheckQuestion(
 
 
 class Sample(NamedTuple):
-    """What is shown once the server answers: two explanations, and what to paste."""
+    """What is shown once the server answers: two explanations, and what to paste.
+
+    Attributes:
+        granted, denied: the explanations.
+        key: one that was made for this start; others are not shown.
+    """
 
     granted: str
     denied: str
@@ -43,6 +48,10 @@ class Sample(NamedTuple):
         answer("And hugo?\n")
         answer(painted(self.denied))
         answer("In another terminal, share the document with hugo, check it, and see why:\n")
+        if self.key is None:
+            answer(
+                "export ZERATUL_KEY=…  # the root key: printed by the first start, or your own\n"
+            )
         share = {"subject": "user:hugo", "resource": "document", "resourceId": "vacation-policy"}
         calls = {
             "relationships": share | {"relation": "viewer"},
@@ -73,7 +82,7 @@ def prepare(config: Config) -> Sample | None:
         if not _load(services, caller):
             return None
         granted, denied = (services.access.explain(caller, each) for each in (GRANTED, DENIED))
-        return Sample(granted.text, denied.text, fresh or config.root_key)
+        return Sample(granted.text, denied.text, fresh)
     finally:
         services.close()
 
